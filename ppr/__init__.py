@@ -1,0 +1,8 @@
+"""ppr reproduces published machine-learning results."""
+
+from __future__ import annotations
+
+from ppr.registry import add_plugin, build, component
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "add_plugin", "build", "component"]

@@ -1,0 +1,102 @@
+"""The `ppr` command: finds a subcommand's module by its name and turns errors into one line."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import click
+
+import ppr
+from ppr.errors import BadRequest, PprError, choices
+
+COMMANDS = {
+    "run": "Train and evaluate one experiment, or with -m a sweep of them.",
+    "list": "List the components and experiments that a config can name.",
+    "show": "Show one component or experiment: what it is, its fields, who uses it.",
+    "check": "Compose and check every shipped experiment, or those named.",
+    "results": "List, filter and export the runs of the results tree.",
+    "plot": "Draw the curves of runs, here or into a file.",
+    "data": "List, fetch and check the data sets.",
+    "completion": "Print the completion script for bash, zsh or fish.",
+}
+
+
+class LazyGroup(click.Group):
+    """Imports `ppr.cli.<command>` when that command is asked for, not before."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"ppr.cli.{name}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            raise BadRequest(f"unknown command {args[0]!r}: {choices(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def _add_plugins(ctx: click.Context, option: click.Parameter, paths: tuple[Path, ...]) -> None:
+    for path in paths:
+        ppr.add_plugin(path)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(ppr.__version__, prog_name="ppr")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option(
+    "--plugin",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    callback=_add_plugins,
+    expose_value=False,
+    help="A Python file, or a folder of them, with components of your own.",
+)
+@click.pass_context
+def cli(ctx: click.Context, debug: bool) -> None:
+    """Reproduce published machine-learning results.
+
+    \b
+      ppr run                                     train SupCon on digits, in a minute
+      ppr run experiment=supcon_cifar100          the published recipe
+      ppr list experiment                         what can be run
+    """
+
+
+def main() -> None:
+    """Run the command; exit 0 when it worked, 2 for a bad request, 1 for a failed run."""
+    debug = "--debug" in sys.argv
+    if debug:
+        sys.argv.remove("--debug")
+    try:
+        code = cli.main(standalone_mode=False)
+    except PprError as error:
+        if debug:
+            raise
+        click.echo(f"ppr: {error}", err=True)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("ppr: interrupted; the same command goes on from the last checkpoint", err=True)
+        sys.exit(130)
+    except OSError as error:
+        if debug:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        click.echo(f"ppr: {error.strerror or error}{where}", err=True)
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,261 @@
+"""From a name to a component: found by file name, described from its source, imported when built.
+
+A component is a class or function marked `@component("loss")` in a file that carries its name:
+`ppr/losses/supcon.py` holds the loss `supcon`. Its positional parameters are what the runner hands
+it (an input shape, a module to optimise); its keyword-only parameters are its config fields.
+
+Files are read with `ast`, so listing, describing and checking import nothing, torch least of all.
+A user's own components live in packages named by the entry-point group `ppr.plugins`, or in single
+files added with `--plugin`.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ppr.errors import BadRequest, choices
+
+KINDS: Mapping[str, tuple[str, ...]] = {
+    "task": ("tasks", "studies"),
+    "model": ("models",),
+    "head": ("models",),
+    "dataset": ("data",),
+    "augment": ("augment",),
+    "sampler": ("samplers",),
+    "loss": ("losses",),
+    "optimizer": ("optimizers",),
+    "schedule": ("schedules",),
+    "evaluator": ("evaluators",),
+    "tracker": ("trackers",),
+}
+"""Each kind of component and the folders of the package that hold it."""
+
+REQUIRED = object()
+"""The default of a field that has none."""
+
+_MARK = re.compile(r'^@component\("(?P<kind>\w+)"(?:, name="(?P<name>[\w-]+)")?\)', re.MULTILINE)
+_HOME = Path(__file__).parent
+_plugin_files: list[Path] = []
+
+T = TypeVar("T")
+
+
+def component(kind: str, *, name: str | None = None) -> Callable[[T], T]:
+    """Mark a class or function as the component of `kind` that its file is named after.
+
+    `name` is for plug-in files that hold several components; one file, one component otherwise.
+    """
+    del name
+    if kind not in KINDS:
+        raise ValueError(f"@component({kind!r}): {choices(kind, KINDS)}")
+    return lambda target: target
+
+
+@dataclass(frozen=True)
+class Field:
+    """One config field: its name, type as written, evaluated type and default."""
+
+    name: str
+    annotation: str
+    type: Any
+    default: Any
+
+    @property
+    def required(self) -> bool:
+        return self.default is REQUIRED
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a component's source says about it."""
+
+    kind: str
+    name: str
+    path: Path
+    symbol: str
+    doc: str
+    fields: Mapping[str, Field]
+
+    @property
+    def summary(self) -> str:
+        return self.doc.strip().split("\n", 1)[0]
+
+
+def plugin_roots() -> list[Path]:
+    """Folders of the installed packages in the entry-point group `ppr.plugins`."""
+    roots = []
+    for point in entry_points(group="ppr.plugins"):
+        found = importlib.util.find_spec(point.value.split(":")[0])
+        if found is None or found.origin is None:
+            raise BadRequest(f"plug-in {point.name!r}: cannot import {point.value!r}")
+        roots.append(Path(found.origin).parent)
+    return roots
+
+
+def add_plugin(path: str | Path) -> None:
+    """Add the components of one Python file, or of every file of a folder, for this process."""
+    where = Path(path).expanduser().resolve()
+    if not where.exists():
+        raise BadRequest(f"plug-in {where}: no such file or folder")
+    files = [where] if where.is_file() else sorted(where.rglob("*.py"))
+    known = [file for file in files if _MARK.search(file.read_text(encoding="utf-8"))]
+    if not known:
+        raise BadRequest(f'plug-in {where}: no class or function marked @component("<kind>")')
+    _plugin_files.extend(file for file in known if file not in _plugin_files)
+    _index.cache_clear()
+
+
+def _sources() -> Iterator[Path]:
+    folders = {folder for group in KINDS.values() for folder in group}
+    for folder in sorted(folders):
+        yield from sorted((_HOME / folder).rglob("*.py"))
+    for root in plugin_roots():
+        yield from sorted(root.rglob("*.py"))
+    yield from _plugin_files
+
+
+@lru_cache(maxsize=1)
+def _index() -> dict[str, dict[str, Path]]:
+    index: dict[str, dict[str, Path]] = {kind: {} for kind in KINDS}
+    for path in _sources():
+        for mark in _MARK.finditer(path.read_text(encoding="utf-8")):
+            kind, name = mark["kind"], mark["name"] or path.stem
+            if kind not in KINDS:
+                raise BadRequest(f"{path}: @component({kind!r}): {choices(kind, KINDS)}")
+            other = index[kind].setdefault(name, path)
+            if other != path:
+                raise BadRequest(f"{kind} {name!r} is defined twice: {other} and {path}")
+    return index
+
+
+def check_kind(kind: str) -> str:
+    if kind not in KINDS:
+        raise BadRequest(f"unknown kind {kind!r}: {choices(kind, KINDS)}")
+    return kind
+
+
+def names(kind: str) -> dict[str, Path]:
+    """Every component of a kind, with the file that holds it."""
+    return dict(sorted(_index()[check_kind(kind)].items()))
+
+
+def find(kind: str, name: str) -> Path:
+    """The file of a component; `family/variant` (as in `timm/vit_tiny`) is found by its family."""
+    known = names(kind)
+    family = name.split("/", 1)[0]
+    if family not in known:
+        raise BadRequest(f"unknown {kind} {name!r}: {choices(name, known)}")
+    return known[family]
+
+
+@lru_cache(maxsize=None)
+def _parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def describe(kind: str, name: str) -> Spec:
+    """Read a component's docstring and config fields from its source, without importing it."""
+    path = find(kind, name)
+    family = name.split("/", 1)[0]
+    module = _parse(path)
+    for node in module.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and _is_marked(node, kind, family, path):
+            own_doc = ast.get_docstring(node) or ""
+            doc = "\n\n".join(filter(None, (ast.get_docstring(module), own_doc)))
+            return Spec(kind, family, path, node.name, doc, _fields(node, path))
+    raise BadRequest(f"{path}: no top-level class or function is marked @component({kind!r})")
+
+
+def _is_marked(node: ast.ClassDef | ast.FunctionDef, kind: str, name: str, path: Path) -> bool:
+    for mark in node.decorator_list:
+        if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "component":
+            named = next((ast.literal_eval(k.value) for k in mark.keywords), path.stem)
+            if ast.literal_eval(mark.args[0]) == kind and named == name:
+                return True
+    return False
+
+
+def _fields(node: ast.ClassDef | ast.FunctionDef, path: Path) -> dict[str, Field]:
+    import ppr.fields
+
+    vocabulary = vars(ppr.fields)
+    if isinstance(node, ast.ClassDef):
+        maker = next(
+            (n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None
+        )
+        if maker is None:
+            return {}
+    else:
+        maker = node
+    fields = {}
+    for argument, default in zip(maker.args.kwonlyargs, maker.args.kw_defaults, strict=True):
+        where = f"{path}:{argument.lineno}: field {argument.arg!r}"
+        if argument.annotation is None:
+            raise BadRequest(f"{where} has no type")
+        written = ast.unparse(argument.annotation)
+        try:
+            kind = eval(written, dict(vocabulary))  # noqa: S307  our own or the user's own source
+        except NameError as error:
+            raise BadRequest(f"{where}: {error}; use the types of ppr.fields") from None
+        try:
+            value = REQUIRED if default is None else ast.literal_eval(default)
+        except ValueError:
+            raise BadRequest(f"{where}: the default must be a literal") from None
+        fields[argument.arg] = Field(argument.arg, written, kind, value)
+    return fields
+
+
+def load(kind: str, name: str) -> Callable[..., Any]:
+    """Import a component's module and return its class or function."""
+    spec = describe(kind, name)
+    if spec.path.is_relative_to(_HOME):
+        dotted = ".".join(("ppr", *spec.path.relative_to(_HOME).with_suffix("").parts))
+        module = importlib.import_module(dotted)
+    else:
+        module = _import_file(spec.path)
+    found: Callable[..., Any] = getattr(module, spec.symbol)
+    return found
+
+
+def _import_file(path: Path) -> Any:
+    """Import a plug-in: as part of its installed package where it has one, else as a lone file."""
+    for root in plugin_roots():
+        if path.is_relative_to(root):
+            parts = (root.name, *path.relative_to(root).with_suffix("").parts)
+            return importlib.import_module(".".join(part for part in parts if part != "__init__"))
+    alias = f"ppr_plugin_{path.stem}_{abs(hash(path)):x}"
+    if alias not in sys.modules:
+        spec = importlib.util.spec_from_file_location(alias, path)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[alias] = module
+        spec.loader.exec_module(module)
+    return sys.modules[alias]
+
+
+def build(kind: str, name: str, *parts: Any, **fields: Any) -> Any:
+    """Check `fields` against the component's own, import it and make it.
+
+    `ppr.build("loss", "supcon", temperature=0.1)`. `parts` are the positional arguments that the
+    runner supplies to components that need them: `ppr.build("model", "resnet", (3, 32, 32))`.
+
+    Raises:
+        BadRequest: unknown kind, name or field; a value of the wrong type or out of range.
+    """
+    from ppr.config.check import check_fields
+
+    spec = describe(kind, name)
+    if "/" in name:
+        fields = {"variant": name.split("/", 1)[1], **fields}
+    check_fields(spec, fields, where=kind)
+    return load(kind, name)(*parts, **fields)
