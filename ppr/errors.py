@@ -1,4 +1,4 @@
-"""Errors that a user sees: one line, what is wrong, where, what is allowed, what was probably meant."""
+"""Errors as a user sees them: one line; what is wrong, where, what is allowed, what was meant."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,6 +37,8 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "schedule": ("schedules",),
     "evaluator": ("evaluators",),
     "tracker": ("trackers",),
+    "launcher": ("launchers",),
+    "sweeper": ("sweepers",),
 }
 """Each kind of component and the folders of the package that hold it."""
 
@@ -158,7 +160,7 @@ def find(kind: str, name: str) -> Path:
     return known[family]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _parse(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
 
@@ -169,7 +171,9 @@ def describe(kind: str, name: str) -> Spec:
     family = name.split("/", 1)[0]
     module = _parse(path)
     for node in module.body:
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and _is_marked(node, kind, family, path):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and _is_marked(
+            node, kind, family, path
+        ):
             own_doc = ast.get_docstring(node) or ""
             doc = "\n\n".join(filter(None, (ast.get_docstring(module), own_doc)))
             return Spec(kind, family, path, node.name, doc, _fields(node, path))
@@ -204,7 +208,7 @@ def _fields(node: ast.ClassDef | ast.FunctionDef, path: Path) -> dict[str, Field
             raise BadRequest(f"{where} has no type")
         written = ast.unparse(argument.annotation)
         try:
-            kind = eval(written, dict(vocabulary))  # noqa: S307  our own or the user's own source
+            kind = eval(written, dict(vocabulary))
         except NameError as error:
             raise BadRequest(f"{where}: {error}; use the types of ppr.fields") from None
         try:
@@ -236,7 +240,8 @@ def _import_file(path: Path) -> Any:
     alias = f"ppr_plugin_{path.stem}_{abs(hash(path)):x}"
     if alias not in sys.modules:
         spec = importlib.util.spec_from_file_location(alias, path)
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[alias] = module
         spec.loader.exec_module(module)
@@ -255,7 +260,18 @@ def build(kind: str, name: str, *parts: Any, **fields: Any) -> Any:
     from ppr.config.check import check_fields
 
     spec = describe(kind, name)
-    if "/" in name:
-        fields = {"variant": name.split("/", 1)[1], **fields}
+    fields = with_variant(name, fields)
     check_fields(spec, fields, where=kind)
     return load(kind, name)(*parts, **fields)
+
+
+def make(kind: str, node: Mapping[str, Any], *parts: Any) -> Any:
+    """Make the component of a checked config node, `{"name": …, field: …}`."""
+    fields = {key: value for key, value in node.items() if key != "name"}
+    return load(kind, node["name"])(*parts, **with_variant(node["name"], fields))
+
+
+def with_variant(name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of `family/variant`: its family's, with `variant` among them."""
+    variant = {"variant": name.split("/", 1)[1]} if "/" in name else {}
+    return {**variant, **fields}

@@ -1,12 +1,16 @@
-"""What a dataset component returns: named splits of tensors, with what a model must know of them."""
+"""What a dataset component loads: named splits of tensors, with what a model must know of them."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+if TYPE_CHECKING:  # light commands read the cards of components that import this module
+    from torch import Tensor
+
+    from ppr.data.stream import StreamSplit
 
 
 @dataclass(frozen=True)
@@ -24,18 +28,48 @@ class Split:
 class Dataset:
     """Splits of one data set. `validation` is held out of the training part; None if none is.
 
-    `shape` is one input's shape, (C, H, W) for images; `mean` and `std` are a channel's over the
-    training part, in fractions of 1; `digest` is a SHA-256 over every split's inputs and targets,
-    so that two runs can be known to have used the same data and the same split.
+    `shape` is one input's shape, (C, H, W) for images. `mean` and `std` are those to normalise a
+    channel with, in fractions of 1: the published ones, or else those of the training part; empty
+    when the inputs are not images. `digest` is a SHA-256 over every split's inputs and targets, so
+    that two runs can be known to have used the same data and the same split.
     """
 
     name: str
-    train: Split
-    validation: Split | None
-    test: Split
+    train: Split | StreamSplit
+    validation: Split | StreamSplit | None
+    test: Split | StreamSplit
     shape: tuple[int, ...]
     classes: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
     digest: str
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def digest(splits: Mapping[str, Split | None]) -> str:
+    """SHA-256 over each split's name and the type, shape and bytes of its tensors."""
+    seen = hashlib.sha256()
+    for name, split in splits.items():
+        if split is None:
+            continue
+        for tensor in (split.inputs, split.targets):
+            seen.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+            seen.update(tensor.contiguous().numpy().data)
+    return seen.hexdigest()
+
+
+def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel of uint8 [N, C, H, W], in fractions of 1.
+
+    From histograms: exact, and without a float copy of the images.
+    """
+    import torch
+
+    grey = torch.arange(256, dtype=torch.float64) / 255
+    means, stds = [], []
+    for channel in images.unbind(1):
+        share = torch.bincount(channel.reshape(-1), minlength=256).double() / channel.numel()
+        mean = (share * grey).sum()
+        means.append(mean.item())
+        stds.append((share * (grey - mean) ** 2).sum().sqrt().item())
+    return tuple(means), tuple(stds)

@@ -1,0 +1,1 @@
+"""Image augmentation on batches: one small file a recipe, over the operations of `ops`."""

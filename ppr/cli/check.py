@@ -1,0 +1,64 @@
+"""`ppr check`: compose, check and try every experiment without its data."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import click
+
+from ppr.config.usage import config_files
+from ppr.errors import BadRequest, PprError, choices
+
+
+@click.command()
+@click.argument("experiments", nargs=-1)
+@click.option(
+    "--config-dir",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A folder with configs of your own.",
+)
+@click.option("--compose-only", is_flag=True, help="Check names and fields, train no step.")
+def command(experiments: tuple[str, ...], config_dir: tuple[Path, ...], compose_only: bool) -> int:
+    """Compose experiments, check every field, and train one small step on random data.
+
+    All shipped experiments, or those named. Needs no data; exit code 1 if any is wrong.
+    """
+    from ppr.config.compose import add_config_dir, options
+
+    for folder in config_dir:
+        add_config_dir(folder)
+    known = options("experiment") if config_dir else tuple(config_files("experiment"))
+    for name in experiments:
+        if name not in known:
+            raise BadRequest(f"no experiment {name!r}; {choices(name, known)}")
+    wrong = 0
+    for name in experiments or known:
+        try:
+            check_experiment(name, compose_only)
+        except PprError as error:
+            wrong += 1
+            click.echo(f"{name}: {error}", err=True)
+        else:
+            click.echo(f"{name}: ok")
+    return 1 if wrong else 0
+
+
+def check_experiment(name: str, compose_only: bool = False) -> None:
+    """Compose one experiment and train one step of it on random data.
+
+    Raises:
+        BadRequest: a name, field or value is wrong.
+        RunFailed: the step's loss is not finite.
+    """
+    from ppr.config.compose import compose
+
+    config = compose([f"experiment={name}", "scale=smoke", "engine.device=cpu"])
+    if compose_only:
+        return
+    from ppr.run import make_task, open_bench
+    from ppr.tasks.bench import Watcher
+
+    with tempfile.TemporaryDirectory() as folder:
+        make_task(open_bench(config, Path(folder), Watcher())).check()

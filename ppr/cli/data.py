@@ -1,0 +1,132 @@
+"""`ppr data`: list, fetch and check the data sets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ppr import registry
+from ppr.data import hub
+from ppr.errors import BadRequest, RunFailed, choices
+from ppr.report.terminal import print_table
+
+if TYPE_CHECKING:
+    from ppr.data.source import Source
+
+STYLES = {"ok": "green", "failed": "red", "not checked": "yellow", "not here": "yellow"}
+
+root_option = click.option(
+    "--root", metavar="DIR", help="A folder of data sets in the hub's layout [PPR_DATA]."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+names_argument = click.argument("names", nargs=-1, metavar="[NAME]...")
+
+
+@click.group(name="data")
+def command() -> None:
+    """List, fetch and check the data sets."""
+
+
+@command.command(name="list")
+@root_option
+@json_option
+def list_(root: str | None, as_json: bool) -> None:
+    """List the data sets, and where each is on this machine."""
+    found = [_described(name, source) for name, source in _sources((), root).items()]
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    rows = [
+        [
+            item["name"],
+            " + ".join(f"{count:,} {split}" for split, count in item["rows"].items()),
+            " x ".join(map(str, item["shape"])),
+            len(item["classes"]),
+            item["where"],
+            item["hub"],
+            item["licence"],
+        ]
+        for item in found
+    ]
+    columns = ["name", "rows", "shape", "classes", "where", "hub", "licence"]
+    print_table(columns, rows, styles=STYLES)
+
+
+@command.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@root_option
+def fetch(names: tuple[str, ...], root: str | None) -> None:
+    """Download data sets from the Hugging Face hub, and note their hashes in SHA256SUMS.
+
+    Into the folder of data sets where one is named, else into the Hugging Face cache.
+    """
+    for name, source in _sources(names, root).items():
+        place = source.find()
+        if place is None:
+            place = hub.fetch(source.card, source.root and source.root / name)
+        click.echo(f"{name}: in {place}")
+
+
+@command.command()
+@names_argument
+@root_option
+@json_option
+def check(names: tuple[str, ...], root: str | None, as_json: bool) -> None:
+    """Check hashes, row and label counts and pixel statistics; without NAME, of all that is here.
+
+    Every image is decoded.
+    """
+    from ppr.data.check import Finding
+    from ppr.data.check import check as check_source
+
+    findings: list[Finding] = []
+    for name, source in _sources(names, root).items():
+        place = source.find()
+        if place is not None:
+            findings += check_source(source, place)
+        elif names:
+            raise BadRequest(f"{name}: not on this machine; get it with `ppr data fetch {name}`")
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        rows = [[item.name, item.check, item.result, item.detail] for item in findings]
+        print_table(["name", "check", "result", "detail"], rows, styles=STYLES)
+    failed = [f"{item.name} ({item.check})" for item in findings if item.result == "failed"]
+    if failed:
+        raise RunFailed(f"not the published data: {', '.join(failed)}")
+
+
+def _sources(names: Iterable[str], root: str | None) -> dict[str, Source]:
+    """The data sets with a card of their own (`hub_images` is many), or those named."""
+    kinds = {name: registry.load("dataset", name) for name in registry.names("dataset")}
+    known = {name: kind for name, kind in kinds.items() if hasattr(kind, "card")}
+    for name in names:
+        if name not in known:
+            raise BadRequest(f"unknown data set {name!r}: {choices(name, known)}")
+    folder = hub.mirror(Path(root) if root else None)
+    return {name: known[name](folder) for name in names or known}
+
+
+def _described(name: str, source: Source) -> dict[str, Any]:
+    try:
+        place = source.find()
+        where = "not here" if place is None else place.kind
+    except BadRequest as error:
+        place, where = None, str(error)
+    card = source.card
+    return {
+        "name": name,
+        "hub": card.hub,
+        "rows": dict(card.rows),
+        "shape": list(card.shape),
+        "classes": list(card.classes),
+        "where": where,
+        "folder": None if place is None else str(place.folder),
+        "source": card.source,
+        "licence": card.licence,
+    }

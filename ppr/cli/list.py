@@ -1,0 +1,48 @@
+"""`ppr list`: the components and experiments that a config can name."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from ppr import registry
+from ppr.config.usage import config_files, headline
+from ppr.errors import BadRequest, choices
+
+
+def summaries(kind: str) -> dict[str, str]:
+    """Every name of a kind with its one-line description; nothing is imported or composed."""
+    if kind == "experiment":
+        return {name: headline(path) for name, path in config_files(kind).items()}
+    described = {name: _first_line(path) for name, path in registry.names(kind).items()}
+    for name, path in config_files(kind).items():
+        described.setdefault(name, headline(path))
+    return dict(sorted(described.items()))
+
+
+def _first_line(path: object) -> str:
+    with open(str(path), encoding="utf-8") as file:
+        return file.readline().strip().strip('"').strip()
+
+
+@click.command()
+@click.argument("kind", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(kind: str | None, as_json: bool) -> None:
+    """List what a config can name: of every kind, or of one (experiment, loss, model, …)."""
+    kinds = ["experiment", *registry.KINDS]
+    singular = kind.removesuffix("s") if kind and kind not in kinds else kind
+    if singular is not None and singular not in kinds:
+        raise BadRequest(f"unknown kind {kind!r}: {choices(str(kind), kinds)}")
+    listed = {name: summaries(name) for name in ([singular] if singular else kinds)}
+    if as_json:
+        click.echo(json.dumps(listed, indent=2))
+        return
+    for name, found in listed.items():
+        if not found:
+            continue
+        click.secho(name, bold=True)
+        width = min(max(map(len, found)), 32)
+        for option, summary in found.items():
+            click.echo(f"  {option:<{width}}  {summary}"[:100].rstrip())

@@ -1,0 +1,205 @@
+"""`ppr paper`: one paper: reference, tables, claims with verdicts, experiments, files, cost."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import statistics
+import textwrap
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ppr.cli.papers import resolve
+from ppr.errors import BadRequest
+from ppr.papers.cells import Filled, Results, cells
+from ppr.papers.claims import Verdict, judge
+from ppr.papers.files import find_all, folders, load
+from ppr.papers.schema import SCALES, Paper
+from ppr.report.terminal import Cell, print_table
+from ppr.results.tree import results_root, scan
+
+STYLES = {"reproduced": "green", "not reproduced": "red", "inconclusive": "yellow"}
+
+
+@click.command(name="paper")
+@click.argument("slug", metavar="PAPER")
+@click.option("--results", "root", metavar="DIR", help="The results tree [PPR_RESULTS or results].")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(*, slug: str, root: str | None, as_json: bool) -> None:
+    """Show one paper: what it says, its tables, its claims and what the runs say of them.
+
+    \b
+      ppr paper supcon
+    """
+    paper = load(slug, folders())
+    results = Results(resolve, scan(results_root(root)))
+    problem = ""
+    verdicts: list[Verdict] = []
+    filled: list[Filled] = []
+    try:
+        verdicts = judge(paper, results)
+        for name, table in paper.tables.items():
+            filled += [results.fill(cell) for cell in cells(name, table)]
+    except BadRequest as error:  # the paper can be read even where its experiments are yet to come
+        problem = str(error)
+    files = [str(find_all(folders())[slug]), *_files(filled)]
+    costs = list(_costs(filled))
+    if as_json:
+        shown: dict[str, Any] = paper.model_dump(mode="json", exclude_none=True)
+        shown |= {
+            "verdicts": [asdict(verdict) for verdict in verdicts],
+            "experiments": sorted({cell.experiment for cell in filled}),
+            "files": files,
+            "cost": costs,
+            "problem": problem or None,
+        }
+        click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+        return
+    _print_reference(paper)
+    if paper.tables:
+        _print_tables(paper)
+    if verdicts:
+        print_verdicts(verdicts)
+    if filled:
+        click.echo("\nexperiments: " + ", ".join(sorted({cell.experiment for cell in filled})))
+    click.echo("\nfiles")
+    for file in files:
+        click.echo(f"  {file}")
+    for cost in costs:
+        click.echo(f"\n{_cost_line(cost)}")
+    if problem:
+        click.echo(f"\nnot implemented in full: {problem}")
+
+
+def _print_reference(paper: Paper) -> None:
+    click.echo(f"{paper.title} ({paper.year})")
+    facts = {
+        "family": paper.family,
+        "kind": paper.kind,
+        "size": paper.size,
+        "paper": paper.url,
+        "code": paper.code,
+        "method known from": paper.known_from,
+    }
+    click.echo("; ".join(f"{key}: {value}" for key, value in facts.items() if value))
+    texts = {
+        "method": paper.method,
+        "also described as": paper.second_reading,
+        "compared with": paper.baseline,
+        "claims in words": paper.claims_in_words,
+        "check": paper.check,
+        "findings": [
+            f"{key}: {value}" for key, value in (paper.findings or ()) if isinstance(value, str)
+        ],
+        "at paper scale": paper.paper_scale,
+        "machinery": ", ".join(paper.machinery),
+        "notes": paper.notes,
+    }
+    for heading, text in texts.items():
+        if text:
+            click.echo(f"\n{heading}")
+            for item in [text] if isinstance(text, str) else text:
+                click.echo(_wrapped(item, "  " if isinstance(text, str) else "  - "))
+
+
+def _wrapped(text: str, start: str) -> str:
+    width = min(shutil.get_terminal_size().columns, 100)
+    rest = " " * len(start)
+    return textwrap.fill(text, width, initial_indent=start, subsequent_indent=rest)
+
+
+def _print_tables(paper: Paper) -> None:
+    click.echo()
+    rows: list[list[Cell]] = [
+        [
+            f"{paper.slug}/{name}",
+            table.scale,
+            f"{len(table.rows)} × {len(table.columns)}",
+            table.seeds,
+            "yes" if table.reported else "no",
+            table.title,
+        ]
+        for name, table in paper.tables.items()
+    ]
+    print_table(["table", "scale", "cells", "seeds", "reported", "title"], rows)
+
+
+def print_verdicts(verdicts: list[Verdict]) -> None:
+    """The claims, each with its verdict and what that rests on."""
+    click.echo()
+    rows: list[list[Cell]] = [[v.claim, v.scale, v.outcome, v.says] for v in verdicts]
+    print_table(["claim", "scale", "verdict", "says"], rows, styles=STYLES)
+    for verdict in verdicts:
+        if verdict.outcome != "not run":
+            click.echo(_wrapped(f"{verdict.claim}: {verdict.reason}", "  "))
+
+
+def _files(filled: list[Filled]) -> list[str]:
+    """The configs that the cells compose and the source files of the components they name."""
+    from ppr import registry
+    from ppr.config.compose import compose
+
+    found: dict[str, None] = {}
+    for words in dict.fromkeys(cell.cell.overrides for cell in filled):
+        config = compose(words)
+        found |= dict.fromkeys(str(file) for _, file in config.sources)
+        for kind in registry.KINDS:
+            node = config.values.get(kind) or {}
+            parts = node.values() if kind == "evaluator" else [node]
+            for part in parts:
+                if part.get("name"):
+                    found[str(registry.find(kind, part["name"]))] = None
+    here = Path.cwd()
+    return sorted(
+        str(Path(file).relative_to(here)) if Path(file).is_relative_to(here) else file
+        for file in found
+    )
+
+
+def _costs(filled: list[Filled]) -> Iterator[dict[str, Any]]:
+    """Runs and seconds by scale, measured where there are runs."""
+    for scale in SCALES:
+        # Cells that read different metrics of the same runs share them.
+        variants = {f.variant: f for f in filled if f.cell.table.scale == scale}
+        if not variants:
+            continue
+        seconds = {
+            record.path or (record.variant, record.seed): float(record.summary["cost"]["seconds"])
+            for f in variants.values()
+            for record in f.records
+            if (record.summary.get("cost") or {}).get("seconds") is not None
+        }
+        missing = sum(len(f.missing_seeds) for f in variants.values())
+        each = statistics.fmean(seconds.values()) if seconds else None
+        stated = {f.cell.table.cost for f in variants.values() if f.cell.table.cost}
+        yield {
+            "scale": scale,
+            "runs": sum(f.cell.table.seeds for f in variants.values()),
+            "missing": missing,
+            "seconds_each": each,
+            "seconds_missing": each * missing if each is not None else None,
+            "stated": "; ".join(sorted(stated)) or None,
+        }
+
+
+def _cost_line(cost: dict[str, Any]) -> str:
+    line = f"cost at {cost['scale']} scale: {cost['runs']} runs, {cost['missing']} missing"
+    if cost["seconds_each"] is not None:
+        line += f"; {_duration(cost['seconds_each'])} a run measured"
+        if cost["missing"]:
+            line += f", about {_duration(cost['seconds_missing'])} to go"
+    elif cost["stated"]:
+        line += f"; {cost['stated']}"
+    else:
+        line += "; not measured yet"
+    return line
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

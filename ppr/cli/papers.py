@@ -1,0 +1,74 @@
+"""`ppr papers`: every paper of the catalogue and where it stands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+import click
+
+from ppr.papers.board import Standing, board
+from ppr.papers.files import folders
+from ppr.report.terminal import print_table
+from ppr.results.tree import results_root
+
+
+def resolve(overrides: Sequence[str]) -> tuple[str, str]:
+    """The experiment and variant that overrides ask for."""
+    from ppr.config.compose import compose
+
+    config = compose(overrides)
+    return config.experiment, config.variant
+
+
+@click.command(name="papers")
+@click.option("--family", metavar="NAME", help="Only the papers of one family.")
+@click.option("--results", "root", metavar="DIR", help="The results tree [PPR_RESULTS or results].")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(*, family: str | None, root: str | None, as_json: bool) -> None:
+    """List every paper: family, what is implemented, scale reached, verdicts.
+
+    \b
+      ppr papers --family contrastive
+      ppr papers --json
+    """
+    found = board(folders(), results_root(root), resolve, family)
+    if as_json:
+        papers = [
+            {**asdict(paper), "path": str(paper.path), **asdict(standing)}
+            for paper, standing in found
+        ]
+        click.echo(json.dumps({"papers": papers}, indent=2, ensure_ascii=False))
+        return
+    rows = [
+        [
+            paper.slug,
+            paper.year,
+            paper.family,
+            implemented(standing),
+            standing.reached,
+            counts(standing.verdicts),
+        ]
+        for paper, standing in found
+    ]
+    print_table(["paper", "year", "family", "implemented", "reached", "verdicts"], rows)
+    done = sum(bool(standing.scales) and not standing.problem for _, standing in found)
+    click.echo(f"{len(found)} papers, {done} implemented, {len(found) - done} planned")
+    for paper, standing in found:
+        if standing.problem:
+            click.echo(f"{paper.slug}: {standing.problem}")
+
+
+def implemented(standing: Standing) -> str:
+    return "planned" if standing.problem or not standing.scales else ", ".join(standing.scales)
+
+
+def counts(verdicts: Mapping[str, Mapping[str, int]]) -> str | None:
+    """A desk-scale verdict never stands for a paper-scale one, so they are counted apart."""
+    shown = [
+        f"{scale}: " + ", ".join(f"{count} {outcome}" for outcome, count in found.items())
+        for scale, found in verdicts.items()
+        if found
+    ]
+    return "; ".join(shown) or None

@@ -1,0 +1,126 @@
+"""`ppr run`: train and evaluate one experiment, or a sweep of them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ppr.cli.words import Words
+from ppr.errors import BadRequest, PprError
+
+
+@click.command(context_settings={"ignore_unknown_options": False})
+@click.argument("words", nargs=-1, type=Words(), metavar="[KEY=VALUE]...")
+@click.option("-m", "--multirun", is_flag=True, help="Sweep: seed=0,1,2 or 'seed=range(0,5)'.")
+@click.option("--cfg", is_flag=True, help="Print the composed config and its files, run nothing.")
+@click.option(
+    "--config-dir",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A folder with configs of your own (experiment/, loss/, …).",
+)
+@click.option("--force", is_flag=True, help="Run again; the earlier result is kept aside.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON, nothing else.")
+def command(
+    words: tuple[str, ...],
+    multirun: bool,
+    cfg: bool,
+    config_dir: tuple[Path, ...],
+    force: bool,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Train and evaluate one experiment; the same command again resumes or shows it.
+
+    \b
+      ppr run                                              SupCon on digits
+      ppr run experiment=supcon_cifar100 seed=1
+      ppr run model=resnet18 loss.temperature=0.07 engine.precision=bf16
+      ppr run experiment=supcon_cifar100 scale=smoke       two steps on random data
+      ppr run -m loss.temperature=0.05,0.1 'seed=range(0,5)'
+
+    KEY=VALUE is Hydra's override grammar: GROUP=OPTION chooses a component (see
+    `ppr list`), GROUP.FIELD=VALUE sets one of its fields (see `ppr show`).
+    """
+    from ppr.config.compose import add_config_dir, compose, expand
+
+    for folder in config_dir:
+        add_config_dir(folder)
+    if not multirun:
+        config = compose(words)
+        if cfg:
+            _print_config(config)
+            return 0
+        _run(config, force, quiet, as_json)
+        return 0
+    configs = [compose(point) for point in expand(words)]
+    if cfg:
+        for config in configs:
+            _print_config(config)
+        return 0
+    return _sweep(configs, force, quiet, as_json)
+
+
+def _run(config: Any, force: bool, quiet: bool, as_json: bool) -> dict[str, Any]:
+    from ppr.report.progress import make_watcher
+    from ppr.run import execute, finished_summary, run_directory
+
+    before = None if force else finished_summary(config)
+    silent = quiet or as_json
+    if before is not None:
+        summary = before
+    else:
+        with make_watcher(config, silent) as watcher:
+            summary = execute(config, watcher, force=force)
+    if as_json:
+        click.echo(json.dumps(summary))
+    elif not quiet:
+        _print_result(summary, run_directory(config), before is not None)
+    return summary
+
+
+def _print_result(summary: dict[str, Any], folder: Path, before: bool) -> None:
+    from ppr.report.terminal import print_table, result_table
+
+    data, cost = summary["data"], summary["cost"]
+    done = "finished before" if before else f"finished in {cost['seconds']:.0f} s"
+    title = f"{summary['experiment']}, seed {summary['seed']}: {done}"
+    print_table(*result_table(summary), title=title)
+    if data:
+        click.echo(f"test split of {data['name']} ({data['test']} samples); fractions of 1")
+    click.echo(f"results: {folder}")
+
+
+def _sweep(configs: list[Any], force: bool, quiet: bool, as_json: bool) -> int:
+    """One after another; a run that fails is named and the others go on."""
+    if len({(config.experiment, config.run_id) for config in configs}) < len(configs):
+        raise BadRequest("-m: two points of the sweep are the same run")
+    failed = 0
+    for number, config in enumerate(configs, 1):
+        if not (quiet or as_json):
+            click.echo(f"[{number}/{len(configs)}] {' '.join(config.overrides)}")
+        try:
+            _run(config, force, quiet, as_json)
+        except PprError as error:
+            if error.exit_code > 2:
+                raise
+            failed += 1
+            click.echo(f"ppr: {' '.join(config.overrides)}: {error}", err=True)
+    if failed and not quiet:
+        click.echo(f"ppr: {failed} of {len(configs)} runs failed", err=True)
+    return 1 if failed else 0
+
+
+def _print_config(config: Any) -> None:
+    import yaml
+
+    click.echo(f"# run {config.run_id} (variant {config.variant}, seed {config.seed})")
+    for group, file in config.sources:
+        click.echo(f"# {group:<10} {file}")
+    click.echo(yaml.safe_dump(dict(config.values), sort_keys=False), nl=False)
+    sys.stdout.flush()

@@ -1,0 +1,273 @@
+"""Compose a run's config: Hydra chooses and merges the files, ppr applies and checks the values.
+
+Groups (`loss=supcon`) go through Hydra's compose API; single values (`loss.temperature=0.1`) are
+read with Hydra's override grammar and applied here, so that an unknown key meets ppr's own check
+and not Hydra's advice to add the typo for good. Composing is cached by the choice of groups: a
+sweep over values composes once.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, OverrideParseException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ppr import registry
+from ppr.config.identity import run_id, variant_id
+from ppr.config.places import shipped_configs
+from ppr.config.schema import check_config
+from ppr.errors import BadRequest, choices
+
+_extra_folders: list[Path] = []
+
+
+@dataclass(frozen=True)
+class Config:
+    """One run's config: resolved, checked, with every field's default filled in."""
+
+    values: Mapping[str, Any]
+    overrides: tuple[str, ...]
+    sources: tuple[tuple[str, str], ...]
+
+    @property
+    def experiment(self) -> str:
+        return str(self.values["experiment"])
+
+    @property
+    def seed(self) -> int:
+        return int(self.values["seed"])
+
+    @property
+    def variant(self) -> str:
+        return variant_id(self.values)
+
+    @property
+    def run_id(self) -> str:
+        return run_id(self.values)
+
+    def __getitem__(self, key: str) -> Any:
+        return self.values[key]
+
+
+def add_config_dir(folder: str | Path) -> None:
+    """Let a user's own folder of configs (experiment/, loss/, …) come before the shipped ones."""
+    where = Path(folder).expanduser().resolve()
+    if not where.is_dir():
+        raise BadRequest(f"--config-dir {where}: no such folder")
+    if where not in _extra_folders:
+        _extra_folders.append(where)
+    _compose_groups.cache_clear()
+    options.cache_clear()
+
+
+def search_folders() -> tuple[Path, ...]:
+    """The folders that hold configs, first come first served."""
+    plugins = [root / "configs" for root in registry.plugin_roots()]
+    return (*_extra_folders, *(p for p in plugins if p.is_dir()), shipped_configs())
+
+
+@contextmanager
+def _hydra() -> Iterator[None]:
+    """Hydra set up on our folders; a component without YAML of its own is an option too."""
+    folders = search_folders()
+    store = ConfigStore.instance()
+    for kind in registry.KINDS:
+        for name in registry.names(kind):
+            if not any((folder / kind / f"{name}.yaml").exists() for folder in folders):
+                store.store(group=kind, name=name, node={"name": name})
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(config_dir=str(folders[-1]), version_base="1.3"):
+            yield
+    finally:
+        GlobalHydra.instance().clear()
+
+
+def _search_path() -> list[str]:
+    others = ",".join(f"'file://{folder}'" for folder in search_folders()[:-1])
+    return [f"hydra.searchpath=[{others}]"] if others else []
+
+
+@cache
+def options(group: str) -> tuple[str, ...]:
+    """What a group can be set to: its YAML files, and components without one."""
+    found = {p.stem for folder in search_folders() for p in (folder / group).glob("*.yaml")}
+    if group in registry.KINDS:
+        found |= set(registry.names(group))
+    return tuple(sorted(found))
+
+
+@cache
+def groups() -> tuple[str, ...]:
+    """The config groups there are: the folders of the shipped configs, and every component kind."""
+    folders = {entry.name for entry in shipped_configs().iterdir() if entry.is_dir()}
+    return tuple(sorted((folders | set(registry.KINDS)) - {"paper"}))
+
+
+def parse(words: Sequence[str]) -> list[Override]:
+    """Hydra's override grammar, its errors on one line."""
+    parser = OverridesParser.create()
+    parsed = []
+    for word in words:
+        try:
+            parsed.extend(parser.parse_overrides([word]))
+        except (OverrideParseException, HydraException) as error:
+            reason = " ".join(str(error).split())
+            what = "expected key=value, +key=value, ~key or group=option"
+            raise BadRequest(f"cannot read {word!r}: {what} ({reason})") from None
+    return parsed
+
+
+def expand(words: Sequence[str]) -> list[list[str]]:
+    """A sweep's words as one list of words a run, in the order of the written product."""
+    axes: list[list[str]] = []
+    for override in parse(words):
+        if override.is_sweep_override():
+            key = override.input_line.split("=", 1)[0] if override.input_line else ""
+            axes.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+        else:
+            axes.append([override.input_line or ""])
+        if not axes[-1]:
+            raise BadRequest(f"{override.input_line}: an empty sweep")
+    return [list(point) for point in itertools.product(*axes)]
+
+
+def compose(words: Sequence[str] = ()) -> Config:
+    """Compose, check and complete the config that `words` ask for.
+
+    Raises:
+        BadRequest: an unknown group, option or field, a wrong type, a value out of range.
+    """
+    chosen: list[Override] = []
+    values: list[Override] = []
+    for override in parse(words):
+        if override.is_sweep_override():
+            raise BadRequest(f"{override.input_line}: several values need -m (ppr run -m …)")
+        (chosen if override.key_or_group in groups() else values).append(override)
+    selection = tuple(_group_word(override) for override in chosen)
+    composed, sources, experiment = _compose_groups(selection)
+    config = composed.copy()
+    config["experiment"] = experiment
+    try:
+        for override in values:
+            _apply(config, override)
+        plain = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        raise BadRequest(f"config: {str(error).splitlines()[0]}") from None
+    assert isinstance(plain, dict)
+    checked = check_config({str(key): value for key, value in plain.items()})
+    return Config(checked, tuple(words), sources)
+
+
+def _group_word(override: Override) -> str:
+    """Check one `group=option` and spell it as Hydra wants it."""
+    group, option = override.key_or_group, override.value()
+    if override.is_delete() or option is None or option == "null":
+        return f"~{group}"
+    for name in option if isinstance(option, list) else [option]:
+        if name not in options(group):
+            raise BadRequest(
+                f"{group}={name}: no such {group}; {choices(str(name), options(group))}"
+            )
+    return f"{group}=[{','.join(option)}]" if isinstance(option, list) else f"{group}={option}"
+
+
+@lru_cache(maxsize=512)
+def _compose_groups(
+    selection: tuple[str, ...],
+) -> tuple[DictConfig, tuple[tuple[str, str], ...], str]:
+    """The merged files of a choice of groups, with the file behind each and the experiment's name.
+
+    Where the words choose another component than the experiment does, what the experiment said of
+    the one it chose (its learning rate, its width) does not apply: the new one starts from its own
+    file.
+    """
+    path = _search_path()
+    with _hydra():
+        try:
+            config = hydra_compose("config", overrides=[*path, *selection])
+            loader = GlobalHydra.instance().config_loader()
+            others = [word for word in selection if word.startswith("experiment=")]
+            own = _choices(loader.compute_defaults_list("config", [*path, *others], RunMode.RUN))
+            used = _choices(
+                loader.compute_defaults_list("config", [*path, *selection], RunMode.RUN)
+            )
+            OmegaConf.set_struct(config, False)
+            for group in set(used) - {"experiment", "scale", "evaluator"}:
+                if group in own and own[group] != used[group]:
+                    config[group] = hydra_compose(used[group][0], overrides=path)[group]
+        except HydraException as error:
+            raise BadRequest("config: " + " ".join(str(error).split())) from None
+        except OmegaConfBaseException as error:
+            raise BadRequest(f"config: {str(error).splitlines()[0]}") from None
+    evaluators = config.get("evaluator") or {}
+    for name in [name for name, node in evaluators.items() if "name" not in node]:
+        del evaluators[name]
+    files = [("config", "config"), *((g, o) for g in used for o in used[g])]
+    sources = tuple((group, str(_file(option))) for group, option in files)
+    experiment = used["experiment"][-1].split("/", 1)[1] if "experiment" in used else "custom"
+    return config, sources, experiment
+
+
+def _choices(defaults: Any) -> dict[str, list[str]]:
+    """Group -> the options that a defaults list takes from it, in order of merging."""
+    found: dict[str, list[str]] = {}
+    for item in defaults.defaults:
+        if (
+            item.config_path
+            and "/" in item.config_path
+            and not item.config_path.startswith("hydra/")
+        ):
+            found.setdefault(item.config_path.split("/", 1)[0], []).append(item.config_path)
+    return found
+
+
+def _file(option: str) -> Path | str:
+    for folder in search_folders():
+        if (folder / f"{option}.yaml").exists():
+            return folder / f"{option}.yaml"
+    kind, _, name = option.partition("/")
+    return registry.find(kind, name)
+
+
+def _apply(config: DictConfig, override: Override) -> None:
+    key = override.key_or_group
+    if override.package or key.split(".", 1)[0] == "hydra":
+        raise BadRequest(f"{override.input_line}: package and hydra overrides are not used here")
+    if override.is_delete():
+        parent, _, leaf = key.rpartition(".")
+        node = OmegaConf.select(config, parent) if parent else config
+        if not isinstance(node, DictConfig) or leaf not in node:
+            known = list(node) if isinstance(node, DictConfig) else []
+            raise BadRequest(f"~{key}: no such key; {choices(leaf, map(str, known))}")
+        del node[leaf]
+        return
+    value = override.value()
+    head, _, last = key.rpartition(".")
+    node = OmegaConf.select(config, head) if head else None
+    if (
+        last == "name"
+        and isinstance(node, DictConfig)
+        and _family(node) != _family({"name": value})
+    ):
+        OmegaConf.update(config, head, {"name": value}, merge=False)
+    OmegaConf.update(config, key, value, force_add=True)
+
+
+def _family(node: Mapping[str, Any] | DictConfig) -> str:
+    return str(node.get("name")).split("/", 1)[0]

@@ -1,0 +1,77 @@
+"""A run's id: a hash of all in its config that can change the numbers, and of nothing else.
+
+The hash covers what differs from the code's own defaults. So a config that spells a default out and
+one that leaves it away are the same run; a component that gains a field with a neutral default
+keeps its runs; and a default that is changed in the code changes the id of what was recorded under
+the old one, which `ppr verify` then finds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ppr import registry
+from ppr.engine.settings import MACHINE_FIELDS, engine_fields
+
+_LENGTH = 10
+_MACHINE_KINDS = {"tracker", "launcher", "sweeper"}
+
+
+def science(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a config that can change the numbers, less the seed, defaults left away."""
+    found: dict[str, Any] = {}
+    for kind in registry.KINDS:
+        node = values.get(kind)
+        if not node or kind in _MACHINE_KINDS:
+            continue
+        if kind == "evaluator":
+            found[kind] = {name: _reduced(kind, sub) for name, sub in node.items()}
+        else:
+            found[kind] = _reduced(kind, node)
+    engine = {key: value for key, value in values["engine"].items() if key not in MACHINE_FIELDS}
+    found["engine"] = {
+        key: value for key, value in engine.items() if value != engine_fields()[key].default
+    }
+    if values["data"]["synthetic"] is not None:
+        found["synthetic"] = values["data"]["synthetic"]
+    if values["inputs"]:
+        found["inputs"] = values["inputs"]
+    return found
+
+
+def _reduced(kind: str, node: Mapping[str, Any]) -> dict[str, Any]:
+    fields = registry.describe(kind, node["name"]).fields
+    return {
+        key: value
+        for key, value in node.items()
+        if key == "name" or key not in fields or value != fields[key].default
+    }
+
+
+def _digest(content: Any) -> str:
+    text = json.dumps(_canonical(content), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:_LENGTH]
+
+
+def _canonical(value: Any) -> Any:
+    """1.0 and 1 are one number, whatever the YAML said."""
+    if isinstance(value, Mapping):
+        return {str(key): _canonical(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def variant_id(values: Mapping[str, Any]) -> str:
+    """The id that all seeds of a config share: ten hexadecimal digits."""
+    return _digest(science(values))
+
+
+def run_id(values: Mapping[str, Any]) -> str:
+    """The id of one run: its variant and its seed."""
+    return _digest([science(values), int(values["seed"])])

@@ -1,0 +1,142 @@
+"""Any labelled image set on the hub, streamed from disk: images of different sizes, in Parquet.
+
+For sets too big for memory, of ImageNet's kind. Rows are read at random from a memory-mapped Arrow
+copy that Hugging Face `datasets` makes once in ppr's cache (as big as the Parquet files), then
+decoded and resized to a square of `size` in loader processes. Channels are normalised with the mean
+and deviation that torchvision documents for its ImageNet models, unless `mean` and `std` are given
+(https://pytorch.org/vision/stable/models.html).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ppr.data import hub as place_of
+from ppr.data.card import Card
+from ppr.data.source import Source
+from ppr.errors import BadRequest, RunFailed
+from ppr.fields import Count, Whole
+from ppr.registry import component
+
+if TYPE_CHECKING:
+    from ppr.data.dataset import Dataset
+    from ppr.data.source import Examples
+    from ppr.data.stream import StreamSplit
+
+
+@component("dataset")
+class HubImages(Source):
+    """`hub` is the repository; `train` and `test` its Parquet files; `image`, `label` its columns.
+
+    In a local mirror the folder is `<root>/<repository name>` or `<root>/<hub>`.
+    """
+
+    def __init__(
+        self,
+        root: Path | None = None,
+        *,
+        hub: str,
+        classes: Count,
+        train: str = "data/train-*.parquet",
+        test: str = "data/validation-*.parquet",
+        image: str = "image",
+        label: str = "label",
+        size: Count = 224,
+        mean: list[float] | None = None,
+        std: list[float] | None = None,
+        validation: Whole = 0,
+        split_seed: Whole = 0,
+        limit: Count | None = None,
+    ) -> None:
+        super().__init__(root, validation=validation, split_seed=split_seed, limit=limit)
+        mean, std = mean or [0.485, 0.456, 0.406], std or [0.229, 0.224, 0.225]
+        for field, values in (("mean", mean), ("std", std)):
+            if len(values) != 3:
+                raise BadRequest(f"dataset.{field}={values}: must have 3 numbers, one a channel")
+        self.card = Card(
+            name=hub.rsplit("/", 1)[-1],
+            shape=(3, size, size),
+            classes=tuple(str(number) for number in range(classes)),
+            rows={},
+            source=f"https://huggingface.co/datasets/{hub}",
+            licence="see the source",
+            hub=hub,
+            files={"train": train, "test": test},
+            columns={"input": image, "target": label},
+            mean=tuple(mean),
+            std=tuple(std),
+        )
+
+    def read(self) -> Mapping[str, Examples]:
+        raise NotImplementedError("a streamed set is not read into memory; see load()")
+
+    def load(self) -> Dataset:
+        from ppr.data.dataset import Dataset
+
+        place = place_of.locate(self.card, self.root)
+        tables = {split: _table(files) for split, files in place.files.items()}
+        whole = self._split(tables["train"], place.folder)
+        kept, held = self.split(whole.targets.numpy())
+        train = whole if kept is None else self._split(tables["train"], place.folder, kept)
+        validation = None if held is None else self._split(tables["train"], place.folder, held)
+        test = self._split(tables["test"], place.folder)
+        return Dataset(
+            name=self.card.name,
+            train=train,
+            validation=validation,
+            test=test,
+            shape=self.card.shape,
+            classes=self.card.classes,
+            mean=self.card.mean,
+            std=self.card.std,
+            digest=_digest(place, self.card.shape, (train, validation, test)),
+        )
+
+    def _split(self, table: Any, where: Path, rows: Any = None) -> StreamSplit:
+        from ppr.data.stream import StreamSplit
+
+        return StreamSplit(
+            table,
+            self.card.columns["input"],
+            self.card.columns["target"],
+            size=self.card.shape[1],
+            classes=len(self.card.classes),
+            where=where,
+            rows=rows,
+        )
+
+
+def _table(files: list[Path]) -> Any:
+    from datasets import load_dataset
+    from datasets.exceptions import DatasetGenerationError
+
+    from ppr.data.cache import folder
+
+    names = [str(file) for file in files]
+    try:
+        cache = str(folder() / "arrow")
+        return load_dataset("parquet", data_files=names, split="train", cache_dir=cache)
+    except (DatasetGenerationError, OSError, ValueError) as error:
+        reason = str(error.__cause__ or error).strip().split("\n", 1)[0]
+        raise RunFailed(f"{files[0].parent}: {files[0].name} …: {reason}") from None
+
+
+def _digest(
+    place: place_of.Place, shape: tuple[int, ...], splits: tuple[StreamSplit | None, ...]
+) -> str:
+    """SHA-256 over the files' names and sizes, the image shape and the splits' rows and targets.
+
+    Not over the pixels: hashing a hundred gigabytes would take longer than many a run.
+    """
+    sizes = [(file.name, file.stat().st_size) for files in place.files.values() for file in files]
+    seen = hashlib.sha256(repr((sizes, shape)).encode())
+    for split in splits:
+        seen.update(repr(None if split is None else len(split)).encode())
+        if split is not None:
+            seen.update(split.targets.numpy().data)
+            if split.rows is not None:
+                seen.update(split.rows.data)
+    return seen.hexdigest()

@@ -1,0 +1,42 @@
+"""MNIST: 70,000 grey 28x28 images of handwritten digits.
+
+LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition", 1998.
+Files and columns are those of https://huggingface.co/datasets/ylecun/mnist. Mean and deviation as
+in github.com/pytorch/examples, mnist/main.py.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ppr.data.card import Card
+from ppr.data.images import ImageSource
+from ppr.fields import Count, Whole
+from ppr.registry import component
+
+
+@component("dataset")
+class MNIST(ImageSource):
+    card = Card(
+        name="mnist",
+        shape=(1, 28, 28),
+        classes=tuple("0123456789"),
+        rows={"train": 60_000, "test": 10_000},
+        source="https://huggingface.co/datasets/ylecun/mnist",
+        licence="MIT",
+        hub="ylecun/mnist",
+        files={"train": "mnist/train-*.parquet", "test": "mnist/test-*.parquet"},
+        columns={"input": "image", "target": "label"},
+        mean=(0.1307,),
+        std=(0.3081,),
+    )
+
+    def __init__(
+        self,
+        root: Path | None = None,
+        *,
+        validation: Whole = 0,
+        split_seed: Whole = 0,
+        limit: Count | None = None,
+    ) -> None:
+        super().__init__(root, validation=validation, split_seed=split_seed, limit=limit)

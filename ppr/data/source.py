@@ -1,0 +1,160 @@
+"""The base of dataset components: arrays in, a `Dataset` with its splits out.
+
+A component gives its card and `read()`; the splitting, the limit, the digest and the synthetic
+stand-in are here. Nothing at the top of these modules imports torch, so that `ppr data list` can
+read the cards.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ppr.data import hub
+from ppr.data.card import Card
+from ppr.errors import BadRequest, RunFailed, choices
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ppr.data.dataset import Dataset
+
+    Examples = tuple[np.ndarray, np.ndarray]
+    """Inputs [N, ...] and targets [N]."""
+
+
+class Source(ABC):
+    """One data set: `card` without its data, `load()` with it, `synthetic(n)` in place of it.
+
+    `root` is a local mirror folder or None. `validation` examples are held out of the training
+    part, by class, with `split_seed`; of the rest, `limit` keeps a class-balanced subset.
+    """
+
+    card: Card
+
+    def __init__(
+        self,
+        root: Path | None = None,
+        *,
+        validation: int = 0,
+        split_seed: int = 0,
+        limit: int | None = None,
+    ) -> None:
+        self.root = root
+        self.validation = validation
+        self.split_seed = split_seed
+        self.limit = limit
+
+    @abstractmethod
+    def read(self) -> Mapping[str, Examples]:
+        """The published splits, "train" and "test", as arrays."""
+
+    def find(self) -> hub.Place | None:
+        """Where the data is on this machine, without asking the network; None if nowhere."""
+        return hub.find(self.card, self.root)
+
+    def arrays(self) -> Mapping[str, Examples]:
+        """What `read` gives; a source whose reading is slow caches it here."""
+        return self.read()
+
+    def load(self) -> Dataset:
+        """Read the data and split it.
+
+        Raises:
+            BadRequest: the data is not here and cannot be had, or the split asks for too much.
+            RunFailed: a file is torn or is not the published data.
+        """
+        import torch
+
+        from ppr.data.dataset import Dataset, Split, channel_statistics, digest
+
+        arrays = self.arrays()
+        kept, held = self.split(arrays["train"][1])
+
+        def take(part: str, rows: np.ndarray | None = None) -> Split:
+            inputs, targets = arrays[part]
+            if rows is not None:
+                inputs, targets = inputs[rows], targets[rows]
+            return Split(torch.from_numpy(inputs), torch.from_numpy(targets))
+
+        train = take("train", kept)
+        validation = None if held is None else take("train", held)
+        test = take("test")
+        card = self.card
+        mean, std = card.mean, card.std
+        if not mean and len(card.shape) == 3:
+            mean, std = channel_statistics(train.inputs)
+        return Dataset(
+            name=card.name,
+            train=train,
+            validation=validation,
+            test=test,
+            shape=card.shape,
+            classes=card.classes,
+            mean=mean,
+            std=std,
+            digest=digest({"train": train, "validation": validation, "test": test}),
+        )
+
+    def split(self, targets: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Rows of the training and the validation part; None for all rows, and for no part."""
+        from ppr.data.splits import balanced, hold_out
+
+        kept = held = None
+        if self.validation:
+            if self.validation >= len(targets):
+                what = f"must be less than the {len(targets)} training examples"
+                raise BadRequest(
+                    f"dataset.validation={self.validation}: {what} of {self.card.name}"
+                )
+            kept, held = hold_out(targets, self.validation, self.split_seed)
+        if self.limit is not None:
+            left = targets if kept is None else targets[kept]
+            chosen = balanced(left, self.limit, self.split_seed)
+            kept = chosen if kept is None else kept[chosen]
+        return kept, held
+
+    def synthetic(self, n: int, seed: int = 0) -> Dataset:
+        """Random data of the same shape, classes and splits, `n` examples in each."""
+        from ppr.data.synthetic import synthetic
+
+        return synthetic(self.card, n, validation=self.validation > 0, seed=seed)
+
+
+def read_parquet(file: Path, columns: Sequence[str]) -> Any:
+    """The named columns of one Parquet file, as a pyarrow Table, read by Hugging Face `datasets`.
+
+    Streaming, because a plain `load_dataset` would write an Arrow copy of the file to the disk.
+
+    Raises:
+        RunFailed: the file cannot be read, is torn, or lacks a column.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from datasets import load_dataset
+
+    aside = tempfile.TemporaryDirectory()  # else it leaves a lock file a call in the user's home
+    try:
+        # the footer, written last, tells a torn file and a missing column before any data is read
+        known = pq.read_schema(file).names
+        for column in columns:
+            if column not in known:
+                raise RunFailed(f"{file}: no column {column!r}; {choices(column, known)}")
+        stream = load_dataset(
+            "parquet",
+            data_files=str(file),
+            split="train",
+            columns=list(columns),
+            streaming=True,
+            cache_dir=aside.name,
+        )
+        batches = stream.with_format("arrow").iter(batch_size=10_000)
+        return pa.concat_tables([batch.select(list(columns)) for batch in batches])
+    except (OSError, ValueError, pa.ArrowException) as error:
+        reason = str(error).strip().split("\n", 1)[0]
+        raise RunFailed(f"{file}: not a whole Parquet file: {reason}") from None
+    finally:
+        aside.cleanup()

@@ -1,0 +1,75 @@
+"""A split too big for memory: images read, decoded and resized where a batch is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ppr.data.images import label_column, open_image
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL.Image import Image
+    from torch import Tensor
+
+
+class StreamSplit:
+    """A map-style split over a `datasets` table on disk; made to be read in loader processes.
+
+    `table` has the columns `image` and `label`; `rows` picks and orders some of it (None: all).
+    """
+
+    def __init__(
+        self,
+        table: Any,
+        image: str,
+        label: str,
+        *,
+        size: int,
+        classes: int,
+        where: Path,
+        rows: np.ndarray | None = None,
+    ) -> None:
+        import torch
+        from datasets import Image as ImageFeature
+
+        labels = label_column(
+            table.select_columns([label]).with_format("arrow")[:], label, classes, where
+        )
+        self.targets: Tensor = torch.from_numpy(labels if rows is None else labels[rows])
+        self.image, self.size, self.where, self.rows = image, size, where, rows
+        self.table = table.cast_column(image, ImageFeature(decode=False)).select_columns([image])
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def load(self, indices: Tensor | Iterable[int]) -> tuple[Tensor, Tensor]:
+        """The images uint8 [B, 3, size, size] and targets int64 [B] of the given examples.
+
+        Raises:
+            RunFailed: a row holds no image that can be decoded.
+        """
+        import numpy as np
+        import torch
+
+        chosen = torch.as_tensor(indices)
+        rows = chosen.numpy() if self.rows is None else self.rows[chosen.numpy()]
+        images = np.empty((len(rows), 3, self.size, self.size), dtype=np.uint8)
+        for place, (row, cell) in enumerate(zip(rows, self.table[rows][self.image], strict=True)):
+            picture = open_image(cell, 3, f"{self.where}: row {row}")
+            images[place] = np.asarray(square(picture, self.size)).transpose(2, 0, 1)
+        return torch.from_numpy(images), self.targets[chosen]
+
+
+def square(picture: Image, size: int) -> Image:
+    """The largest centred square of a picture, resized to `size` x `size`.
+
+    Nothing is cut but the ends of the longer side: scale and aspect are the augment's to vary.
+    """
+    from PIL.Image import Resampling
+
+    side = min(picture.size)
+    left, top = (picture.width - side) / 2, (picture.height - side) / 2
+    box = (left, top, left + side, top + side)
+    return picture.resize((size, size), Resampling.BILINEAR, box=box, reducing_gap=2)

@@ -1,0 +1,1 @@
+"""The hot loop and what it stands on: device, precision, batches, checkpoints."""

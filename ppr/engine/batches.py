@@ -1,0 +1,127 @@
+"""Batches of a training split: resident on the device, or streamed by loader processes.
+
+The order of an epoch follows from the seed and the epoch's number alone, so that a run resumed in
+the middle of an epoch sees the same rest of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from ppr.data.dataset import Split
+from ppr.engine.seeding import generator
+from ppr.errors import BadRequest
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`inputs` [B, ...] as stored (images: uint8), `targets` [B], `indices` [B] in the split."""
+
+    inputs: Tensor
+    targets: Tensor
+    indices: Tensor
+
+
+class Sampler(Protocol):
+    """Chooses the batches of an epoch."""
+
+    def epoch(self, targets: Tensor, batch_size: int, random: torch.Generator) -> Tensor:
+        """The sample numbers of every step: int64 [steps, batch_size], on the CPU."""
+
+
+class Shuffle:
+    """Every sample once an epoch, in a new random order; a last partial batch is left out."""
+
+    def epoch(self, targets: Tensor, batch_size: int, random: torch.Generator) -> Tensor:
+        steps = len(targets) // batch_size
+        return torch.randperm(len(targets), generator=random)[: steps * batch_size].view(steps, -1)
+
+
+class Batches:
+    """The batches of a split, epoch by epoch, on `device`.
+
+    Raises:
+        BadRequest: the batch is larger than the split.
+    """
+
+    def __init__(
+        self,
+        split: Split | Any,
+        batch_size: int,
+        seed: int,
+        device: torch.device,
+        *,
+        sampler: Sampler | None = None,
+        workers: int = 2,
+        resident_gb: float = 4.0,
+    ) -> None:
+        if batch_size > len(split):
+            raise BadRequest(
+                f"engine.batch_size={batch_size}: larger than the training split ({len(split)})"
+            )
+        self.batch_size = batch_size
+        self.seed = seed
+        self.device = device
+        self.workers = workers
+        self.sampler = sampler or Shuffle()
+        self.split = split
+        self.resident = isinstance(split, Split) and split.inputs.nbytes <= resident_gb * 2**30
+        self.targets = split.targets.cpu()
+        if self.resident:
+            self.inputs_here = split.inputs.to(device)
+            self.targets_here = split.targets.to(device)
+        self.steps_per_epoch = len(self._order(0))
+
+    def _order(self, epoch: int) -> Tensor:
+        random = generator(torch.device("cpu"), self.seed, "order", epoch)
+        return self.sampler.epoch(self.targets, self.batch_size, random)
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of epoch `number`, from its step `start` on."""
+        order = self._order(number)[start:]
+        if self.resident:
+            return self._gather(order.to(self.device))
+        return self._load(order)
+
+    def _gather(self, order: Tensor) -> Iterator[Batch]:
+        for indices in order:
+            yield Batch(self.inputs_here[indices], self.targets_here[indices], indices)
+
+    def _load(self, order: Tensor) -> Iterator[Batch]:
+        source = _Rows(self.split, order)
+        pinned = self.device.type == "cuda"
+        loader = DataLoader(source, batch_size=None, num_workers=self.workers, pin_memory=pinned)
+        for inputs, targets, indices in loader:
+            move = [part.to(self.device, non_blocking=True) for part in (inputs, targets, indices)]
+            yield Batch(*move)
+
+
+class _Rows(torch.utils.data.Dataset[tuple[Tensor, Tensor, Tensor]]):
+    """One item a batch: loader processes read whole batches, in the epoch's order."""
+
+    def __init__(self, split: Any, order: Tensor) -> None:
+        self.split, self.order = split, order
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        if step >= len(self.order):
+            raise IndexError(step)
+        indices = self.order[step]
+        if isinstance(self.split, Split):
+            return self.split.inputs[indices], self.split.targets[indices], indices
+        inputs, targets = self.split.load(indices)
+        return inputs, targets, indices
+
+
+def total_steps(steps_per_epoch: int, epochs: int, max_steps: int | None) -> int:
+    """Optimizer steps of a run."""
+    steps = steps_per_epoch * epochs
+    return steps if max_steps is None else min(steps, max_steps)

@@ -1,0 +1,80 @@
+"""The settings of the training loop, each marked as science (in the run id) or machine (not)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any, get_type_hints
+
+from ppr.fields import Count, Fraction, Literal, NonNegative, Positive
+from ppr.registry import Field
+
+
+def machine(default: Any) -> Any:
+    """A setting of where and how fast a run is computed: it stays out of the run id."""
+    return field(default=default, metadata={"machine": True})
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """How a run trains.
+
+    Science:
+        epochs: passes over the training split.
+        max_steps: stop after so many optimizer steps, whatever `epochs` says.
+        batch_size: samples (not views) a step, over all devices.
+        precision: what autocast computes in; fp16 scales the loss. `auto` is bf16 where the device
+            is fast at it, else fp16 on a GPU and fp32 on a CPU, and is settled before the id.
+        tf32: let CUDA multiply fp32 matrices in TF32.
+        accumulate: parts a batch is cut into, one backward pass each. Batch-wide losses see the
+            parts, so contrastive tasks refuse it.
+        clip_norm: largest global gradient norm.
+        ema_decay: keep an exponential moving average of the weights and evaluate that.
+        nonfinite: what a NaN or infinite loss does: stop the run, or skip the step.
+        evaluate_every: epochs between evaluations on the validation split; 0 for none.
+        monitor: the validation metric, as "knn/top1", whose best epoch is kept.
+        sync_batchnorm: batch statistics over all devices.
+
+    Machine:
+        device: auto picks cuda, then mps, then cpu.
+        compile: torch.compile the model.
+        channels_last: memory layout of image models.
+        deterministic: refuse operations whose result varies from run to run.
+        workers: loader processes for data sets that do not fit on the device.
+        resident_gb: image sets up to this size are kept on the device as uint8.
+        log_every: steps between readings of the metrics on the device.
+        checkpoint_seconds: time between checkpoints (and one at each evaluation).
+    """
+
+    epochs: Count = 1
+    max_steps: Count | None = None
+    batch_size: Count = 256
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = "fp32"
+    tf32: bool = True
+    accumulate: Count = 1
+    clip_norm: Positive | None = None
+    ema_decay: Fraction | None = None
+    nonfinite: Literal["stop", "skip"] = "stop"
+    evaluate_every: int = 0
+    monitor: str | None = None
+    sync_batchnorm: bool = False
+
+    device: str = machine("auto")
+    compile: bool = machine(False)
+    channels_last: bool = machine(True)
+    deterministic: bool = machine(False)
+    workers: int = machine(2)
+    resident_gb: NonNegative = machine(4.0)
+    log_every: Count = machine(20)
+    checkpoint_seconds: NonNegative = machine(60.0)
+
+
+def engine_fields() -> dict[str, Field]:
+    """The settings as the registry describes a component's fields."""
+    hints = get_type_hints(EngineSettings, include_extras=True)
+    return {
+        item.name: Field(item.name, str(item.type), hints[item.name], item.default)
+        for item in fields(EngineSettings)
+    }
+
+
+MACHINE_FIELDS = frozenset(f.name for f in fields(EngineSettings) if f.metadata.get("machine"))

@@ -1,0 +1,168 @@
+"""Training with its evaluations: the best epoch on validation, the last on test, the untrained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from ppr.engine.checkpoints import load_weights, save_weights
+from ppr.engine.device import autocast, describe_device, peak_memory
+from ppr.engine.loop import Loop
+from ppr.engine.seeding import seed_everything
+from ppr.errors import BadRequest
+from ppr.evaluators.subject import Subject
+from ppr.tasks.bench import Bench, Outcome
+from ppr.tasks.training import TrainingTask
+
+WEIGHTS = "model.pt"
+BEST_WEIGHTS = "best.pt"
+
+
+def train_and_evaluate(task: TrainingTask, bench: Bench) -> Outcome:
+    """Train `task`, keep its best epoch on validation, and evaluate on test.
+
+    Raises:
+        BadRequest: `engine.monitor` or an evaluator does not fit the task or the data.
+    """
+    task.to(bench.device)
+    if bench.settings.channels_last:
+        task.to(memory_format=torch.channels_last)
+    untrained = None
+    if task.reports_untrained:
+        bench.watcher.phase("evaluating the untrained encoder")
+        untrained = evaluate(task, bench, "test")
+    monitor = Monitor(task, bench)
+    loop = Loop(task, bench)
+    loop.extra = monitor.best
+    seed_everything(bench.seed, "train")
+    monitor.attach(loop)
+    loop.fit(monitor.after_epoch)
+    if loop.ema is not None:
+        task.load_state_dict(loop.ema.average)
+    save_weights(bench.folder / WEIGHTS, task.state_dict())
+    bench.watcher.phase("evaluating the last epoch")
+    metrics = evaluate(task, bench, "test")
+    best = None
+    if monitor.best:
+        bench.watcher.phase("evaluating the best epoch")
+        task.load_state_dict(load_weights(bench.folder / BEST_WEIGHTS))
+        best = {**monitor.best, "metrics": evaluate(task, bench, "test")}
+    loop.metrics.close()
+    loop.timing.close()
+    return Outcome(
+        metrics=metrics,
+        untrained=untrained,
+        best=best,
+        protocol=_protocol(task, bench, loop),
+        data=_data(bench),
+        cost=_cost(task, bench, loop),
+    )
+
+
+def evaluate(
+    task: TrainingTask, bench: Bench, split: str, only: str | None = None
+) -> dict[str, dict[str, float]]:
+    """Every evaluator of the config (or one) on a split: name -> metric -> value."""
+    subject = Subject(
+        encoder=task.encoder,
+        classifier=task.classifier,
+        dataset=bench.dataset,
+        transform=task.augment.plain,
+        train_transform=task.augment,
+        device=bench.device,
+        autocast=lambda: autocast(bench.device, bench.precision),
+        batch_size=max(bench.settings.batch_size, 256),
+        seed=bench.seed,
+        target_split=split,  # type: ignore[arg-type]
+    )
+    found = bench.evaluators()
+    return {name: found[name](subject) for name in found if only in (None, name)}
+
+
+class Monitor:
+    """Watches one metric on the validation split and keeps the weights of its best epoch."""
+
+    def __init__(self, task: TrainingTask, bench: Bench) -> None:
+        self.task, self.bench = task, bench
+        self.every = bench.settings.evaluate_every
+        self.path = bench.settings.monitor
+        self.best: dict[str, Any] = {}
+        if not self.every:
+            return
+        names = list(bench.values["evaluator"])
+        if self.path is None or self.path.split("/", 1)[0] not in names:
+            raise BadRequest(
+                f"engine.monitor={self.path}: needs evaluator/metric of a chosen evaluator; "
+                f"allowed evaluators: {', '.join(names) or 'none chosen'}"
+            )
+        if bench.dataset.validation is None:
+            raise BadRequest(
+                f"engine.evaluate_every={self.every}: the data set {bench.dataset.name!r} has no "
+                "validation split; hold one out with dataset.validation=…, or use "
+                "engine.evaluate_every=0"
+            )
+
+    def attach(self, loop: Loop) -> None:
+        self.loop = loop
+
+    def after_epoch(self, epoch: int) -> None:
+        """Evaluate on validation, log it, keep the weights if they are the best so far."""
+        done = epoch + 1
+        last = self.loop.step == self.loop.total
+        if not self.every or (done % self.every and not last):
+            return
+        assert self.path is not None
+        name, _, metric = self.path.partition("/")
+        values = evaluate(self.task, self.bench, "validation", only=name)[name]
+        if metric not in values:
+            raise BadRequest(f"engine.monitor={self.path}: {name} measures {', '.join(values)}")
+        logged = {f"validation/{name}/{key}": value for key, value in values.items()}
+        self.loop.metrics.write({"step": self.loop.step, "epoch": done, **logged})
+        self.bench.watcher.evaluated(self.loop.step, done, logged)
+        self.best = self.loop.extra
+        if values[metric] > self.best.get("value", float("-inf")):
+            chosen = f"validation/{self.path}"
+            self.best = {"epoch": done, "chosen_by": chosen, "value": values[metric]}
+            self.loop.extra = self.best
+            save_weights(self.bench.folder / BEST_WEIGHTS, self.task.state_dict())
+
+
+def _protocol(task: TrainingTask, bench: Bench, loop: Loop) -> dict[str, Any]:
+    described = {
+        name: evaluator.protocol()
+        for name, evaluator in bench.evaluators().items()
+        if hasattr(evaluator, "protocol")
+    }
+    return {
+        "reported": "last epoch on the test split",
+        "epochs": bench.settings.epochs,
+        "steps": loop.step,
+        "batch_size": bench.settings.batch_size,
+        "precision": bench.precision,
+        "skipped_steps": loop.skipped,
+        "evaluators": described,
+    }
+
+
+def _data(bench: Bench) -> dict[str, Any]:
+    data = bench.dataset
+    return {
+        "name": data.name,
+        "digest": data.digest,
+        "train": len(data.train),
+        "validation": len(data.validation) if data.validation else 0,
+        "test": len(data.test),
+    }
+
+
+def _cost(task: TrainingTask, bench: Bench, loop: Loop) -> Mapping[str, Any]:
+    samples = loop.step * bench.settings.batch_size
+    return {
+        "train_seconds": round(loop.seconds, 3),
+        "samples_per_second": round(samples / max(loop.seconds, 1e-9), 1),
+        "peak_memory_bytes": peak_memory(bench.device),
+        "device": describe_device(bench.device),
+        "parameters": sum(p.numel() for p in task.parameters()),
+    }

@@ -1,0 +1,67 @@
+"""What every contrastive loss does first: normalised embeddings, one row a view, and class ids."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+def widen(x: Tensor) -> Tensor:
+    """At least float32: half-precision similarities and exponentials would lose the loss's digits."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+class _Normalise(torch.autograd.Function):
+    """torch.nn.functional.normalize times a length, in half the operations.
+
+    On a small batch the losses' time is in the number of operations, not in their size.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, length: float) -> Tensor:
+        norm = torch.linalg.vector_norm(x, dim=1, keepdim=True).clamp_(min=1e-12).div_(length)
+        z = x / norm
+        ctx.save_for_backward(z, norm)
+        ctx.length = length
+        return z
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        z, norm = ctx.saved_tensors
+        radial = torch.linalg.vecdot(z, grad).unsqueeze(1).div_(ctx.length**2)
+        return torch.addcmul(grad, z, radial, value=-1).div_(norm), None
+
+
+def normalised_views(
+    embeddings: Tensor, labels: Tensor | None, length: float = 1.0
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Embeddings [N, V, D] or [N, D] as rows [N*V, D] of a length, their class ids and class sizes.
+
+    Ids [N*V] are below N, and equal where the labels are; sizes [N*V] count the class of each row,
+    itself included.
+
+    Raises:
+        ValueError: embeddings of another rank, or labels that are not one per sample.
+    """
+    if embeddings.dim() not in (2, 3):
+        raise ValueError(f"embeddings {tuple(embeddings.shape)}: expected [N, V, D] or [N, D]")
+    samples = len(embeddings)
+    if labels is None:
+        ids = torch.arange(samples, device=embeddings.device)
+        sizes = torch.ones_like(ids)
+    elif labels.shape == (samples,):
+        # Not torch.unique: its output has a data-dependent size, which makes a GPU wait.
+        ordered = labels.sort().values
+        ids = torch.searchsorted(ordered, labels)
+        sizes = torch.searchsorted(ordered, labels, right=True) - ids
+    else:
+        raise ValueError(f"labels {tuple(labels.shape)}: expected one per sample, ({samples},)")
+    if embeddings.dim() == 3:
+        views = embeddings.shape[1]
+        ids, sizes = ids.repeat_interleave(views), sizes.repeat_interleave(views) * views
+        embeddings = embeddings.flatten(0, 1)
+    return _Normalise.apply(widen(embeddings), length), ids, sizes

@@ -1,0 +1,104 @@
+"""Supervised contrastive loss, SupCon: pulls samples of a class together, pushes classes apart.
+
+Paper: Khosla et al., "Supervised Contrastive Learning", NeurIPS 2020, arXiv:2004.11362v5. For unit
+vectors z_i over all views I of a batch, A(i) = I \\ {i}, and P(i) = those of A(i) in i's class:
+
+    L_out = sum_i -1/|P(i)| sum_{p in P(i)} log( e^{z_i.z_p/t} / sum_{a in A(i)} e^{z_i.z_a/t} )  (2)
+    L_in  = sum_i -log( 1/|P(i)| sum_{p in P(i)} e^{z_i.z_p/t} / sum_{a in A(i)} e^{z_i.z_a/t} )  (3)
+
+L_in <= L_out by Jensen's inequality; the paper trains with L_out. Where the paper and the authors'
+code (github.com/HobbitLong/SupContrast, losses.py) differ, this follows the code:
+
+- the mean over anchors, not the sum, so that the learning rate does not depend on the batch size;
+- an anchor without positives, where (2) divides by 0, counts as 0 in that mean;
+- with `base_temperature`, the whole is multiplied by temperature / base_temperature. The code does
+  so with 0.07 by default, and its learning rates assume it; None leaves it out, as in (2).
+
+Shapes: embeddings [N, V, D] or [N, D]; labels [N] integers, or None for each sample its own class,
+which makes L_out SimCLR's NT-Xent. Embeddings are L2-normalised here (normalising those of a head
+that did so already changes nothing). Half precision is computed in float32; the result is a
+scalar of at least float32. An empty batch, and one without any positive pair, gives 0 with a
+gradient of 0. Time is quadratic in N*V, memory linear.
+
+Raises ValueError for embeddings of another rank or labels that are not one per sample.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from ppr.fields import Literal, Positive
+from ppr.losses._batch import normalised_views
+from ppr.losses._partition import log_partition
+from ppr.registry import component
+
+
+def supcon(
+    embeddings: Tensor,
+    labels: Tensor | None = None,
+    *,
+    temperature: float,
+    variant: str = "out",
+    base_temperature: float | None = None,
+) -> Tensor:
+    """The mean over anchors of L_out (2) or L_in (3)."""
+    # The root of 1/temperature on both sides of z.z keeps the similarities symmetric.
+    z, ids, sizes = normalised_views(embeddings, labels, length=temperature**-0.5)
+    if len(z) < 2:
+        return z.sum() * 0
+    bound = 1.01 / temperature  # with room for a unit vector's rounding
+    lse = log_partition(z, bound=bound)
+    paired = (sizes > 1).to(z.dtype)
+    if variant == "out":
+        attraction = _Attraction.apply(z, ids, sizes)
+    else:
+        near = log_partition(z, groups=(ids, ids), bound=bound) - (sizes - 1).log()
+        attraction = near.masked_fill(sizes == 1, 0).sum()
+    scale = 1 if base_temperature is None else temperature / base_temperature
+    return (torch.dot(lse, paired) - attraction) * (scale / len(z))
+
+
+class _Attraction(torch.autograd.Function):
+    """sum_i 1/|P(i)| sum_{p in P(i)} z_i.z_p by class sums: linear in the batch, no pairs made.
+
+    With m_i the mean of i's positives, it is sum_i z_i.m_i, and its gradient is 2 m_i, since all of
+    a class have as many positives.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, ids: Tensor, sizes: Tensor) -> Tensor:
+        sums = torch.zeros_like(z).index_add_(0, ids, z)
+        positives = sizes.sub(1).clamp_(min=1).unsqueeze(1)
+        means = sums.index_select(0, ids).sub_(z).div_(positives)
+        ctx.save_for_backward(means)
+        return torch.dot(z.view(-1), means.view(-1))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (means,) = ctx.saved_tensors
+        return means * (2 * grad), None, None
+
+
+@component("loss")
+class SupConLoss(nn.Module):
+    def __init__(
+        self,
+        *,
+        temperature: Positive = 0.1,
+        variant: Literal["out", "in"] = "out",
+        base_temperature: Positive | None = None,
+    ) -> None:
+        super().__init__()
+        self.options = {
+            "temperature": temperature,
+            "variant": variant,
+            "base_temperature": base_temperature,
+        }
+
+    def forward(self, embeddings: Tensor, labels: Tensor | None = None) -> Tensor:
+        return supcon(embeddings, labels, **self.options)

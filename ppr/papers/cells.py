@@ -1,0 +1,179 @@
+"""The cells of a table: what each asks for, and the runs that answer it."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from ppr.errors import BadRequest, choices
+from ppr.papers.schema import Paper, Table, Value
+from ppr.results.metrics import metrics
+from ppr.results.statistics import Interval, mean_interval
+from ppr.results.tree import Record, Scan
+
+Resolve = Callable[[Sequence[str]], tuple[str, str]]
+"""Overrides -> (experiment, variant); BadRequest for overrides that name what is not there."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One place of a table, before any run is looked at."""
+
+    name: str
+    table: Table
+    row: str
+    column: str
+    metric: str
+
+    @property
+    def place(self) -> str:
+        return f"{self.name}.{self.row}.{self.column}"
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        return tuple(shlex.split(self.table.overrides(self.row, self.column)))
+
+    @property
+    def reported(self) -> Value | None:
+        reported = self.table.reported
+        return reported.values.get(self.row, {}).get(self.column) if reported else None
+
+    @property
+    def quantity(self) -> str:
+        """The metric without where it was taken: an untrained encoder's accuracy is one too."""
+        return self.metric.removeprefix("untrained/").removeprefix("best/")
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A cell with its finished runs. `samples`: seed -> value, in the table's unit."""
+
+    cell: Cell
+    experiment: str
+    variant: str
+    records: tuple[Record, ...]
+    samples: Mapping[int, float]
+    notes: tuple[str, ...]
+
+    @cached_property
+    def interval(self) -> Interval | None:
+        return mean_interval(self.samples.values()) if self.samples else None
+
+    @property
+    def difference(self) -> float | None:
+        reported, interval = self.cell.reported, self.interval
+        return interval.mean - reported.value if reported and interval else None
+
+    @property
+    def missing_seeds(self) -> list[int]:
+        return [seed for seed in range(self.cell.table.seeds) if seed not in self.samples]
+
+    @property
+    def command(self) -> str:
+        """The command that would fill the cell; empty where it is full."""
+        missing = self.missing_seeds
+        if not missing:
+            return ""
+        words = shlex.join(self.cell.overrides)
+        many = "-m " if len(missing) > 1 else ""
+        return f"ppr run {many}{words} seed={','.join(map(str, missing))}"
+
+
+def cells(name: str, table: Table) -> list[Cell]:
+    """Every cell of a table, row by row."""
+    return [
+        Cell(name, table, row, column, table.metric_of(row, column))
+        for row in table.rows
+        for column in table.columns
+    ]
+
+
+class Results:
+    """Fills cells from one look at the results tree, each variant resolved once."""
+
+    def __init__(self, resolve: Resolve, scan: Scan) -> None:
+        self._resolve = resolve
+        self._variants: dict[tuple[str, ...], tuple[str, str]] = {}
+        self._records: dict[tuple[str, str], list[Record]] = {}
+        self._problems = scan.problems
+        for record in scan.records:
+            self._records.setdefault((record.experiment, record.variant), []).append(record)
+
+    def variant(self, cell: Cell) -> tuple[str, str]:
+        """The experiment and variant of a cell.
+
+        Raises:
+            BadRequest: its overrides name an experiment, a component or a field that is not there.
+        """
+        key = cell.overrides
+        if key not in self._variants:
+            try:
+                self._variants[key] = self._resolve(key)
+            except BadRequest as error:
+                raise BadRequest(f"tables.{cell.place}: {error}") from None
+        return self._variants[key]
+
+    def fill(self, cell: Cell) -> Filled:
+        """The cell's finished runs of its table's scale; what was left out is noted, with why.
+
+        Raises:
+            BadRequest: as `variant`; or no run has the metric, though there are runs.
+        """
+        experiment, variant = self.variant(cell)
+        used, samples, notes = [], {}, []
+        lacking: set[str] = set()
+        for record in self._records.get((experiment, variant), []):
+            where = f"{experiment}/{variant}/seed={record.seed}"
+            if record.state != "finished":
+                if record.state == "failed":
+                    notes.append(f"{where}: failed: left out")
+                continue
+            scale = record.summary.get("scale")
+            if scale != cell.table.scale:
+                notes.append(f"{where}: of scale {scale}, not {cell.table.scale}: left out")
+                continue
+            known = metrics(record.summary)
+            if cell.metric not in known:
+                notes.append(f"{where}: has no {cell.metric}: left out")
+                lacking |= known.keys()
+                continue
+            used.append(record)
+            samples[record.seed] = known[cell.metric] * cell.table.factor
+        if lacking and not samples:
+            message = f"no metric {cell.metric!r} in its runs; {choices(cell.metric, lacking)}"
+            raise BadRequest(f"tables.{cell.place}: {message}")
+        notes += [f"{problem}: left out" for problem in self._problems_of(experiment, variant)]
+        return Filled(cell, experiment, variant, tuple(used), samples, tuple(notes))
+
+    def _problems_of(self, experiment: str, variant: str) -> Iterator[str]:
+        for problem in self._problems:
+            if (
+                problem.path.parent.name == variant
+                and problem.path.parent.parent.name == experiment
+            ):
+                yield str(problem)
+
+
+def refer(paper: Paper, reference: str, metric: str | None = None) -> list[Cell]:
+    """The cells that a claim's `table`, `table.row` or `table.row.column` stands for.
+
+    Raises:
+        BadRequest: no such table, row or column.
+    """
+    name, _, rest = reference.partition(".")
+    if name not in paper.tables:
+        raise BadRequest(f"{reference!r}: no table {name!r}; {choices(name, paper.tables)}")
+    table = paper.tables[name]
+    every = cells(name, table)
+    # Rows and columns may have dots in their names, so they are matched whole, never split.
+    found = [cell for cell in every if rest in ("", cell.row, f"{cell.row}.{cell.column}")]
+    if not found:
+        row = next((row for row in table.rows if rest.startswith(f"{row}.")), None)
+        if row is None:
+            raise BadRequest(f"{reference!r}: no row {rest!r}; {choices(rest, table.rows)}")
+        column = rest.removeprefix(f"{row}.")
+        raise BadRequest(f"{reference!r}: no column {column!r}; {choices(column, table.columns)}")
+    return [dataclasses.replace(cell, metric=metric) for cell in found] if metric else found

@@ -1,0 +1,348 @@
+"""Claims against results: reproduced, not reproduced, inconclusive or not run.
+
+A claim is a conjunction of trials (one a column, or one a step of `monotone`), each a t statistic
+with two kinds of hypothesis:
+
+    claim                         supported by            opposed by (any one)
+    greater [margin m]            difference > m          difference < max(m, negligible)
+    less                          the same, the two cells exchanged
+    equal, tolerance t            > -t and < t (TOST)     > t, < -t
+    matches, tolerance t          mean - reported as equal; t is widened by the paper's half-width
+    monotone                      `greater` between each two neighbours
+    ratio at_least r              a - r b > 0             a - r b < 0, where b > 0 is significant
+
+Reproduced: everything supporting is significant at 5 %, so its p-value is the largest of them (an
+intersection-union test needs no correction). Not reproduced: something opposing is, its p-values
+Bonferroni-corrected among themselves. Both are Holm-corrected over the claims of one table, those
+without runs counting as p = 1, so that a verdict cannot change because another claim was run.
+Otherwise inconclusive. `exact` is decided by each run, without statistics.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ppr.errors import BadRequest
+from ppr.papers.cells import Cell, Filled, Results, refer
+from ppr.papers.comparisons import (
+    LEVEL,
+    POWER,
+    Shift,
+    holm,
+    one_sample,
+    p_above,
+    p_below,
+    paired,
+    seeds_needed,
+    welch,
+)
+from ppr.papers.schema import Claim, Difference, Equal, Exact, Matches, Monotone, Paper, Ratio
+
+Outcome = Literal["reproduced", "not reproduced", "inconclusive", "not run"]
+OUTCOMES: tuple[Outcome, ...] = ("reproduced", "not reproduced", "inconclusive", "not run")
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The hypothesis that a shift lies above (or below) a value."""
+
+    side: Literal["above", "below"]
+    at: float
+
+    def p_value(self, shift: Shift) -> float:
+        return (p_above if self.side == "above" else p_below)(shift, self.at)
+
+    def distance(self, shift: Shift) -> float:
+        """How far on its own side the estimate lies; negative on the other."""
+        away = shift.estimate - self.at
+        return away if self.side == "above" else -away
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One comparison of a claim; `obstacle` says why its statistics cannot be had."""
+
+    label: str
+    shift: Shift
+    support: tuple[Bound, ...]
+    oppose: tuple[Bound, ...]
+    obstacle: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the runs say of a claim. `more_seeds`: how many in each cell would likely decide it."""
+
+    claim: str
+    says: str
+    test: str
+    scale: str
+    table: str
+    outcome: Outcome
+    reason: str
+    p_for: float | None = None
+    p_against: float | None = None
+    more_seeds: int | None = None
+
+
+def plan(paper: Paper, name: str) -> list[tuple[Cell, ...]]:
+    """The cells that each trial of a claim compares.
+
+    Raises:
+        BadRequest: a table, row or column that is not there; cells that cannot be compared.
+    """
+    claim = paper.claims[name]
+    try:
+        groups = _groups(claim, [refer(paper, text, claim.metric) for text in claim.cells])
+        for group in groups:
+            where = ", ".join(cell.place for cell in group)
+            _same(f"{where} are of different metrics", {cell.quantity for cell in group})
+            _same(f"{where} are of different units", {cell.table.unit for cell in group})
+        scales = {cell.table.scale for group in groups for cell in group}
+        _same("its cells are of different scales", {str(scale) for scale in scales})
+    except BadRequest as error:
+        raise BadRequest(f"claims.{name}: {error}") from None
+    return groups
+
+
+def _same(complaint: str, kinds: set[str]) -> None:
+    if len(kinds) > 1:
+        raise BadRequest(f"{complaint}: {', '.join(sorted(kinds))}")
+
+
+def _groups(claim: Claim, referred: list[list[Cell]]) -> list[tuple[Cell, ...]]:
+    first, *others = referred
+    if isinstance(claim, Matches):
+        reported: list[tuple[Cell, ...]]
+        reported = [(cell,) for cells in referred for cell in cells if cell.reported]
+        if not reported:
+            raise BadRequest("the paper reports no value for its cells")
+        return reported
+    if isinstance(claim, Monotone):
+        if not others:
+            referred = [[cell] for cell in first]
+        if len(referred) < 2 or len({cell.row for cell in first}) > 1:
+            raise BadRequest("needs one row with several columns, or several cells in order")
+        return [pair for two in itertools.pairwise(referred) for pair in _zip(*two)]
+    if isinstance(claim, Exact) and claim.value is not None:
+        return [(cell,) for cells in referred for cell in cells]
+    if not others:
+        return [(cell,) for cell in first]
+    return _zip(first, others[0])
+
+
+def _zip(first: list[Cell], second: list[Cell]) -> list[tuple[Cell, ...]]:
+    """Pair row with row column by column, or one cell with one."""
+    if len(first) != len(second):
+        raise BadRequest(f"{len(first)} cells against {len(second)}: name the columns too")
+    if len(first) > 1 and [c.column for c in first] != [c.column for c in second]:
+        raise BadRequest("the rows have different columns: name the columns too")
+    return list(zip(first, second, strict=True))
+
+
+def check_claims(paper: Paper) -> None:
+    """Refuse claims over cells that are not there or cannot be compared."""
+    for name in paper.claims:
+        plan(paper, name)
+
+
+def judge(paper: Paper, results: Results) -> list[Verdict]:
+    """The verdict on every claim of a paper, Holm-corrected table by table.
+
+    Raises:
+        BadRequest: a cell names an experiment or a metric that is not there.
+    """
+    plans = {name: plan(paper, name) for name in paper.claims}
+    tables = {name: groups[0][0].name for name, groups in plans.items()}
+    filled = {
+        name: [tuple(map(results.fill, group)) for group in groups]
+        for name, groups in plans.items()
+    }
+    verdicts: dict[str, Verdict] = {}
+    for table in dict.fromkeys(tables.values()):
+        family = [name for name in plans if tables[name] == table]
+        tested = [name for name in family if not isinstance(paper.claims[name], Exact)]
+        trials = {name: _trials(paper.claims[name], filled[name]) for name in tested}
+        p_for = dict(zip(tested, holm([_p_for(trials[n]) for n in tested]), strict=True))
+        p_against = dict(zip(tested, holm([_p_against(trials[n]) for n in tested]), strict=True))
+        for name in family:
+            claim, scale = paper.claims[name], paper.tables[table].scale
+            about = (name, claim.says, claim.test, scale, table)
+            if isinstance(claim, Exact):
+                verdicts[name] = _exact(claim, filled[name], about)
+            else:
+                p_values = p_for[name], p_against[name]
+                verdicts[name] = _decide(filled[name], trials[name], p_values, len(tested), about)
+    return [verdicts[name] for name in paper.claims]
+
+
+def _trials(claim: Claim, groups: Sequence[tuple[Filled, ...]]) -> list[Trial] | None:
+    """The claim's statistics; None where a cell has no run."""
+    if not all(cell.samples for group in groups for cell in group):
+        return None
+    return [_trial(claim, group) for group in groups]
+
+
+def _trial(claim: Claim, group: tuple[Filled, ...]) -> Trial:
+    label = " against ".join(f"{f.cell.row}, {f.cell.column}: {f.interval}" for f in group)
+    values = [list(filled.samples.values()) for filled in group]
+    if isinstance(claim, Difference):
+        if claim.than is not None:
+            shift = one_sample(values[0], claim.than)
+        else:
+            shift = _difference(group, claim.paired)
+        if claim.test == "less":
+            shift = -shift
+        return _ordered(label, shift, claim.margin, claim.negligible)
+    if isinstance(claim, Monotone):
+        shift = welch(values[1], values[0])
+        shift = shift if claim.direction == "increasing" else -shift
+        return _ordered(label, shift, 0.0, claim.negligible)
+    if isinstance(claim, Equal):
+        return _equivalent(label, _difference(group, claim.paired), claim.tolerance)
+    if isinstance(claim, Matches):
+        reported = group[0].cell.reported
+        assert reported is not None
+        label += f" against reported {reported.value:g}"
+        shift = one_sample(values[0], reported.value)
+        return _equivalent(label, shift, claim.tolerance + reported.half_width)
+    assert isinstance(claim, Ratio)
+    factor = claim.at_least if claim.at_least is not None else claim.at_most
+    assert factor is not None
+    shift = welch(values[0], values[1], factor)
+    trial = _ordered(label, shift if claim.at_most is None else -shift, 0.0, 0.0)
+    below = one_sample(values[1])
+    if trial.obstacle or (below.testable and p_above(below, 0.0) < LEVEL) or _constant_above(below):
+        return trial
+    obstacle = f"{group[1].cell.row} is not clearly above 0, so a ratio to it says nothing"
+    return Trial(label, shift, trial.support, trial.oppose, obstacle)
+
+
+def _constant_above(shift: Shift) -> bool:
+    return shift.error == 0 and shift.estimate > 0
+
+
+def _difference(group: tuple[Filled, ...], by_seed: bool) -> Shift:
+    first, second = (filled.samples for filled in group)
+    if not by_seed:
+        return welch(list(first.values()), list(second.values()))
+    if not first.keys() & second.keys():
+        return Shift(0.0, ((0.0, 0),))
+    return paired(first, second)
+
+
+def _ordered(label: str, shift: Shift, margin: float, negligible: float) -> Trial:
+    support = (Bound("above", margin),)
+    oppose = (Bound("below", max(margin, negligible)),)
+    return Trial(label, shift, support, oppose, _obstacle(shift))
+
+
+def _equivalent(label: str, shift: Shift, tolerance: float) -> Trial:
+    support = (Bound("above", -tolerance), Bound("below", tolerance))
+    oppose = (Bound("above", tolerance), Bound("below", -tolerance))
+    return Trial(label, shift, support, oppose, _obstacle(shift))
+
+
+def _obstacle(shift: Shift) -> str:
+    if shift.testable:
+        return ""
+    fewest = min(n for _, n in shift.parts)
+    if fewest < 2:
+        return f"n={fewest}: a test needs two seeds or more"
+    return "no spread over the seeds: a t-test needs some"
+
+
+def _p_for(trials: list[Trial] | None) -> float:
+    if trials is None or any(trial.obstacle for trial in trials):
+        return 1.0
+    return max(bound.p_value(trial.shift) for trial in trials for bound in trial.support)
+
+
+def _p_against(trials: list[Trial] | None) -> float:
+    if trials is None:
+        return 1.0
+    p_values = [b.p_value(t.shift) for t in trials if not t.obstacle for b in t.oppose]
+    tried = sum(len(trial.oppose) for trial in trials)
+    return min(1.0, tried * min(p_values, default=1.0))
+
+
+def _decide(
+    groups: Sequence[tuple[Filled, ...]],
+    trials: list[Trial] | None,
+    p_values: tuple[float, float],
+    family: int,
+    about: tuple[str, str, str, str, str],
+) -> Verdict:
+    if trials is None:
+        return Verdict(*about, "not run", _without_runs(groups))
+    p_for, p_against = p_values
+    told = "; ".join(trial.label for trial in trials)
+    if p_for < LEVEL:
+        return Verdict(*about, "reproduced", f"{told}; p = {p_for:.2g}", p_for, p_against)
+    if p_against < LEVEL:
+        reason = f"{told}; p = {p_against:.2g} for the opposite"
+        return Verdict(*about, "not reproduced", reason, p_for, p_against)
+    obstacles = [f"{trial.label}: {trial.obstacle}" for trial in trials if trial.obstacle]
+    if obstacles:
+        return Verdict(*about, "inconclusive", "; ".join(obstacles), p_for, p_against)
+    more = _more_seeds(trials, LEVEL / family)
+    if more is None:
+        need = "more than 1000 seeds would be needed to decide so small a difference"
+    else:
+        need = f"{more} more seeds in each cell would likely decide it"
+    reason = f"{told}; p = {p_for:.2g}; {need}"
+    return Verdict(*about, "inconclusive", reason, p_for, p_against, more)
+
+
+def _without_runs(groups: Sequence[tuple[Filled, ...]]) -> str:
+    empty = {filled.cell.place for group in groups for filled in group if not filled.samples}
+    return "no finished run of " + ", ".join(sorted(empty))
+
+
+def _more_seeds(trials: list[Trial], level: float) -> int | None:
+    """How many seeds more would likely decide a claim, if means and spreads stay as they are.
+
+    One opposing trial refutes a claim, so the cheapest of those decides; else all must support it.
+    """
+    tried = sum(len(trial.oppose) for trial in trials)
+    against = [(t, b) for t in trials for b in t.oppose if b.distance(t.shift) > 0]
+    if against:
+        needed = [_seeds(trial, bound, level / tried) for trial, bound in against]
+        return min((n for n in needed if n is not None), default=None)
+    needed = [_seeds(trial, bound, level) for trial in trials for bound in trial.support]
+    known = [n for n in needed if n is not None]
+    return max(known) if len(known) == len(needed) else None
+
+
+def _seeds(trial: Trial, bound: Bound, level: float) -> int | None:
+    distance = bound.distance(trial.shift)
+    # Two bounds to show at once, as for `equal`, share the risk of missing one.
+    power = 1 - (1 - POWER) / len(trial.support)
+    total = seeds_needed(trial.shift, distance, level, power) if distance > 0 else None
+    return max(1, total - min(n for _, n in trial.shift.parts)) if total else None
+
+
+def _exact(
+    claim: Exact, groups: Sequence[tuple[Filled, ...]], about: tuple[str, str, str, str, str]
+) -> Verdict:
+    """Every run within `precision` of the truth, relative to it (absolute where it is 0)."""
+    if not all(filled.samples for group in groups for filled in group):
+        return Verdict(*about, "not run", _without_runs(groups))
+    worst, runs = ("", 0.0), 0
+    for group in groups:
+        for seed, value in group[0].samples.items():
+            truth = claim.value if claim.value is not None else group[1].samples.get(seed)
+            if truth is None:
+                continue
+            runs += 1
+            error = abs(value - truth) / (abs(truth) or 1.0)
+            if error >= worst[1]:
+                worst = f"{group[0].cell.place} seed={seed}: {value!r} against {truth!r}", error
+    if not runs:
+        return Verdict(*about, "inconclusive", "the two cells have no seed in common")
+    outcome: Outcome = "reproduced" if worst[1] <= claim.precision else "not reproduced"
+    reason = f"worst of {runs} runs: {worst[0]}, relative error {worst[1]:.2g}"
+    return Verdict(*about, outcome, f"{reason} (allowed {claim.precision:g})")

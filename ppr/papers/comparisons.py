@@ -1,0 +1,118 @@
+"""Statistics over seeds behind the verdicts: t statistics, Holm's correction, how many seeds more.
+
+Samples are independent and about normal. A `Shift` is an estimate of one difference, made of
+parts (standard deviation, n) that add up in its variance; its degrees of freedom are those of
+Welch and Satterthwaite:
+
+    error^2 = sum_k s_k^2 / n_k
+    freedom = error^4 / sum_k (s_k^2 / n_k)^2 / (n_k - 1)
+
+One part is Student's one-sample or paired test, two are Welch's. The formulas are those documented
+for `scipy.stats.ttest_ind(equal_var=False)`, which the tests hold them against.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+LEVEL = 0.05
+POWER = 0.8
+MOST_SEEDS = 1000
+"""Beyond this many seeds an answer is no plan."""
+
+
+@dataclass(frozen=True)
+class Shift:
+    """An estimated difference; its error comes from `parts`, each (standard deviation, n)."""
+
+    estimate: float
+    parts: tuple[tuple[float, int], ...]
+
+    @property
+    def error(self) -> float:
+        return math.sqrt(sum(s * s / n for s, n in self.parts))
+
+    @property
+    def freedom(self) -> float:
+        return self.error**4 / sum((s * s / n) ** 2 / (n - 1) for s, n in self.parts)
+
+    @property
+    def testable(self) -> bool:
+        """Each part has two seeds or more, and they differ: no spread is no measure of chance."""
+        return all(n > 1 for _, n in self.parts) and self.error > 0
+
+    def __neg__(self) -> Shift:
+        return Shift(-self.estimate, self.parts)
+
+
+def welch(first: Sequence[float], second: Sequence[float], factor: float = 1.0) -> Shift:
+    """mean(first) - factor * mean(second), of independent samples.
+
+    With a factor r this tests a ratio of means without dividing: mean(first)/mean(second) >= r is
+    mean(first) - r mean(second) >= 0 where the second mean is positive, as in Fieller's theorem.
+    """
+    estimate = statistics.fmean(first) - factor * statistics.fmean(second)
+    return Shift(estimate, (_part(first), _part([factor * value for value in second])))
+
+
+def paired(first: Mapping[int, float], second: Mapping[int, float]) -> Shift:
+    """The mean difference over the seeds that both have."""
+    return one_sample([first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())])
+
+
+def one_sample(values: Sequence[float], against: float = 0.0) -> Shift:
+    return Shift(statistics.fmean(values) - against, (_part(values),))
+
+
+def _part(values: Sequence[float]) -> tuple[float, int]:
+    if len(values) < 2:
+        return 0.0, len(values)
+    # Equal values can leave a rounding error for a spread, and then a t statistic of millions.
+    spread = 0.0 if min(values) == max(values) else statistics.stdev(values)
+    return spread, len(values)
+
+
+def p_above(shift: Shift, bound: float) -> float:
+    """The one-sided p-value of "the difference is greater than `bound`"."""
+    from scipy.special import stdtr
+
+    return float(stdtr(shift.freedom, (bound - shift.estimate) / shift.error))
+
+
+def p_below(shift: Shift, bound: float) -> float:
+    return p_above(-shift, -bound)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down adjustment: all of them below 0.05 hold together at 5 %."""
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    adjusted, highest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = highest
+    return adjusted
+
+
+def seeds_needed(
+    shift: Shift, distance: float, level: float = LEVEL, power: float = POWER
+) -> int | None:
+    """Seeds in each cell at which a true `distance` from the bound shows with probability `power`.
+
+    Takes the spreads seen so far for the true ones; the power of a one-sided t-test is
+
+        P(T' > t_{1-level, df}),   T' noncentral t with df and noncentrality distance / error.
+
+    None: more than 1000.
+    """
+    import numpy as np
+    from scipy.special import nctdtr, stdtrit
+
+    n = np.arange(2, MOST_SEEDS + 1)
+    squares = np.array([s * s for s, _ in shift.parts])
+    error = np.sqrt(squares.sum() / n)
+    freedom = (n - 1) * squares.sum() ** 2 / (squares**2).sum()
+    reached = 1 - nctdtr(freedom, distance / error, stdtrit(freedom, 1 - level)) >= power
+    return int(n[reached.argmax()]) if reached.any() else None

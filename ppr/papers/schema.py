@@ -1,0 +1,330 @@
+"""What a paper's file may say: its reference, its tables with reported values, its claims.
+
+Values are written as the paper prints them, in the table's `unit`; metrics in the results tree are
+fractions of 1, so a table in "%" shows them times 100. Margins and tolerances of claims are in the
+unit of the table they speak of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from string import Template
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ppr.errors import BadRequest, choices
+
+SCALES = ("desk", "paper")
+Scale = Literal["desk", "paper"]
+TESTS = ("greater", "less", "equal", "matches", "monotone", "exact", "ratio")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Entry(_Part):
+    """A row or a column: what stands for it in `cell`, and its metric where it has its own.
+
+    `${metric}` in a row's metric is the metric of the column or table: `untrained/${metric}`.
+    """
+
+    value: str = ""
+    metric: str | None = None
+
+
+class Value(_Part):
+    """A reported value, with the half-width of its 95 % interval where the paper gives one."""
+
+    value: float
+    half_width: float = Field(default=0.0, ge=0)
+
+
+class Reported(_Part):
+    """What a paper prints, and where that was read. Keys beside these are the table's rows."""
+
+    source: str = Field(min_length=1)
+    selection: Literal["last epoch", "best validation epoch", "best test epoch"] | None = None
+    protocol: str | None = None
+    values: dict[str, dict[str, Value]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rows_beside_the_source(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        own = {key: given[key] for key in cls.model_fields.keys() - {"values"} if key in given}
+        rows = {key: row for key, row in given.items() if key not in own}
+        return {**own, "values": {str(name): _values(row) for name, row in rows.items()}}
+
+
+def _values(row: Any) -> Any:
+    if not isinstance(row, Mapping):
+        return row
+    return {
+        str(column): {"value": value} if isinstance(value, int | float) else value
+        for column, value in row.items()
+    }
+
+
+class Table(_Part):
+    """Rows × columns of cells; `cell` spells the overrides of one, with `${row}`, `${column}`."""
+
+    title: str
+    scale: Scale
+    metric: str
+    unit: str = ""
+    best: Literal["max", "min"] = "max"
+    decimals: int | None = Field(default=None, ge=0, le=12)
+    rows: dict[str, Entry]
+    columns: dict[str, Entry]
+    cell: str
+    seeds: int = Field(default=5, ge=1)
+    protocol: dict[str, str | int | float | bool] = {}
+    cost: str | None = None
+    reported: Reported | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_entries(cls, given: Any) -> Any:
+        """`SupCon: supcon` is short for `SupCon: {value: supcon}`."""
+        if not isinstance(given, Mapping):
+            return given
+        axes = {
+            axis: {
+                str(name): entry if isinstance(entry, Mapping) else {"value": str(entry)}
+                for name, entry in given[axis].items()
+            }
+            for axis in ("rows", "columns")
+            if isinstance(given.get(axis), Mapping)
+        }
+        return {**given, **axes}
+
+    @property
+    def factor(self) -> float:
+        """What a stored metric is multiplied by to be shown."""
+        return 100.0 if self.unit == "%" else 1.0
+
+    @property
+    def places(self) -> int:
+        if self.decimals is not None:
+            return self.decimals
+        return 1 if self.unit == "%" else 3
+
+    def overrides(self, row: str, column: str) -> str:
+        return Template(self.cell).substitute(
+            row=self.rows[row].value, column=self.columns[column].value
+        )
+
+    def metric_of(self, row: str, column: str) -> str:
+        base = self.columns[column].metric or self.metric
+        return Template(self.rows[row].metric or base).substitute(metric=base)
+
+
+class _Claim(_Part):
+    says: str
+    cells: list[str] = Field(min_length=1)
+    metric: str | None = None
+
+
+class Difference(_Claim):
+    """`greater`, `less`: the first cell against the second, or against the number `than`.
+
+    `margin`: by how much at least. `negligible`: a difference below this counts as none, so that
+    the claim can be found not reproduced where the two are practically the same.
+    """
+
+    test: Literal["greater", "less"]
+    cells: list[str] = Field(min_length=1, max_length=2)
+    than: float | None = None
+    margin: float = Field(default=0.0, ge=0)
+    negligible: float = Field(default=0.0, ge=0)
+    paired: bool = False
+
+    @model_validator(mode="after")
+    def _one_opponent(self) -> Difference:
+        if (len(self.cells) == 2) == (self.than is not None):
+            raise ValueError("two cells, or one cell and `than`")
+        if self.paired and self.than is not None:
+            raise ValueError("`paired` needs two cells")
+        return self
+
+
+class Equal(_Claim):
+    """Two cells differ by less than `tolerance`: shown, not merely not refuted."""
+
+    test: Literal["equal"]
+    cells: list[str] = Field(min_length=2, max_length=2)
+    tolerance: float = Field(gt=0)
+    paired: bool = False
+
+
+class Matches(_Claim):
+    """Each cell lies within `tolerance`, plus the reported half-width, of its reported value."""
+
+    test: Literal["matches"]
+    tolerance: float = Field(gt=0)
+
+
+class Monotone(_Claim):
+    """Along one row's columns, or along the cells in the order given."""
+
+    test: Literal["monotone"]
+    direction: Literal["increasing", "decreasing"] = "increasing"
+    negligible: float = Field(default=0.0, ge=0)
+
+
+class Exact(_Claim):
+    """Every run's value is `value`, or the second cell's of its seed, to a relative precision."""
+
+    test: Literal["exact"]
+    value: float | None = None
+    precision: float = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _one_truth(self) -> Exact:
+        if self.value is None and len(self.cells) != 2:
+            raise ValueError("two cells, or `value`")
+        return self
+
+
+class Ratio(_Claim):
+    """The first cell's mean is at least (or at most) so many times the second's."""
+
+    test: Literal["ratio"]
+    cells: list[str] = Field(min_length=2, max_length=2)
+    at_least: float | None = Field(default=None, gt=0)
+    at_most: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> Ratio:
+        if (self.at_least is None) == (self.at_most is None):
+            raise ValueError("either `at_least` or `at_most`")
+        return self
+
+
+Claim = Annotated[
+    Difference | Equal | Matches | Monotone | Exact | Ratio, Field(discriminator="test")
+]
+
+
+class Findings(_Part):
+    """What a trial of the check has shown of it, before it became a table: no evidence."""
+
+    outcome: str
+    setup: str = ""
+    correction: str = ""
+    advice: str = ""
+    source: str = ""
+
+
+class Paper(_Part):
+    """One publication. `known_from` says whether `method` rests on formulas or on the abstract."""
+
+    slug: str
+    title: str
+    year: int = Field(ge=1900, le=2100)
+    family: str
+    kind: str = ""
+    url: str | None = None
+    code: str | None = None
+    size: Literal["S", "M", "L", "XL"] | None = None
+    known_from: Literal["formulas", "abstract"] | None = None
+    method: str = ""
+    second_reading: str = ""
+    baseline: str = ""
+    claims_in_words: list[str] = []
+    check: str = ""
+    findings: Findings | None = None
+    paper_scale: str = ""
+    machinery: list[str] = []
+    notes: list[str] = []
+    tables: dict[str, Table] = {}
+    claims: dict[str, Claim] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _claims_name_a_test(cls, given: Any) -> Any:
+        """Pydantic's own words for a missing or misspelt discriminator are hard to read."""
+        claims = given.get("claims") if isinstance(given, Mapping) else None
+        for name, claim in (claims or {}).items():
+            test = claim.get("test") if isinstance(claim, Mapping) else None
+            if test not in TESTS:
+                raise BadRequest(f"claims.{name}.test={test!r}: {choices(str(test), TESTS)}")
+        return given
+
+
+def parse(document: Any, slug: str, where: str) -> Paper:
+    """Check a paper's file and all that its tables and claims name within it.
+
+    Raises:
+        BadRequest: one line, with the file, the key, and what was probably meant.
+    """
+    if not isinstance(document, Mapping):
+        raise BadRequest(f"{where}: must be a mapping of keys; {choices('', Paper.model_fields)}")
+    try:
+        paper = Paper.model_validate({**document, "slug": slug})
+    except ValidationError as error:
+        raise BadRequest(f"{where}: {_first(error)}") from None
+    except BadRequest as error:
+        raise BadRequest(f"{where}: {error}") from None
+    for problem in _problems(paper):
+        raise BadRequest(f"{where}: {problem}")
+    return paper
+
+
+def _first(error: ValidationError) -> str:
+    """The first complaint; a key that does not exist is answered with the one probably meant."""
+    item = error.errors()[0]
+    # A union's branch is part of pydantic's path, and nothing that the file says.
+    path = [str(part) for part in item["loc"] if part not in TESTS]
+    name = ".".join(path)
+    if item["type"] == "missing":
+        return f"{name}: missing"
+    if item["type"] == "extra_forbidden":
+        return f"{name}: no such key; {choices(path[-1], _keys_at(item['loc']))}"
+    said = item["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    shown = "" if isinstance(item["input"], Mapping | list) else f"={item['input']!r}"
+    return f"{name}{shown}: {said}"
+
+
+def _keys_at(location: tuple[int | str, ...]) -> list[str]:
+    parts: dict[str, type[BaseModel]] = {
+        "tables": Table, "rows": Entry, "columns": Entry, "reported": Value, "findings": Findings,
+        "greater": Difference, "less": Difference, "equal": Equal, "matches": Matches,
+        "monotone": Monotone, "exact": Exact, "ratio": Ratio,
+    }  # fmt: skip
+    owners = [parts[str(part)] for part in location[:-1] if str(part) in parts]
+    return list((owners[-1] if owners else Paper).model_fields)
+
+
+def _problems(paper: Paper) -> Iterator[str]:
+    for name, table in paper.tables.items():
+        yield from _table_problems(f"tables.{name}", table)
+    if paper.claims and not paper.tables:
+        yield "claims: there are no tables that they could speak of; use claims_in_words"
+
+
+def _table_problems(where: str, table: Table) -> Iterator[str]:
+    for axis in ("rows", "columns"):
+        if not getattr(table, axis):
+            yield f"{where}.{axis}: there must be at least one"
+    for text, known in ((table.cell, {"row", "column"}), *_metrics(table)):
+        for name in Template(text).get_identifiers():
+            if name not in known:
+                yield f"{where}: {text!r}: unknown ${{{name}}}; {choices(name, known)}"
+        if not Template(text).is_valid():
+            yield f"{where}: {text!r}: a $ must be $${{}} or belong to ${{row}} or ${{column}}"
+    for row, values in (table.reported.values if table.reported else {}).items():
+        if row not in table.rows:
+            yield f"{where}.reported: no row {row!r}; {choices(row, table.rows)}"
+        for column in values:
+            if column not in table.columns:
+                known_ones = choices(column, table.columns)
+                yield f"{where}.reported.{row}: no column {column!r}; {known_ones}"
+
+
+def _metrics(table: Table) -> Iterator[tuple[str, set[str]]]:
+    for entry in (*table.rows.values(), *table.columns.values()):
+        yield entry.metric or "", {"metric"}

@@ -1,0 +1,206 @@
+"""Draw curves: with braille dots on the terminal, with matplotlib into a file."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ppr.errors import BadRequest
+from ppr.results.curves import Curve
+from ppr.results.files import write_atomic
+
+FORMATS = (".svg", ".png", ".pdf")
+
+# Okabe and Ito's set for all forms of colour blindness (https://jfly.uni-koeln.de/color/), less its
+# yellow, too pale on white, and its black, kept for text.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+DASHES = ("-", "--", ":", "-.")
+"""A second sign beside colour once the colours repeat."""
+
+_TERMINAL_COLOURS = ("blue", "red", "green", "magenta", "yellow", "cyan")
+_DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+"""The bit of each of a braille character's 4 rows by 2 columns of dots (Unicode, U+2800)."""
+
+_FRACTIONS = re.compile(r"(top\d+|accuracy|auroc|ece|map|(recall|precision)\S*)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One set of axes: a metric, the x axis, the curves."""
+
+    metric: str
+    axis: str
+    curves: Sequence[Curve]
+
+
+def axis_label(metric: str) -> str:
+    """A metric's name with its unit, where it has one."""
+    if metric == "lr":
+        return "learning rate"
+    return f"{metric} (fraction of 1)" if _FRACTIONS.search(metric) else metric
+
+
+def _name(curve: Curve) -> str:
+    return f"{curve.label} (n={curve.n})" if curve.n > 1 else curve.label
+
+
+# The terminal
+
+
+def draw(panel: Panel, width: int = 80, height: int = 12, colour: bool = False) -> str:
+    """The panel as text `width` characters wide; the curve's mean, without its band.
+
+    A letter at the end of a curve finds it in the legend, so that colour is not needed.
+    """
+    points = [
+        [(x, y) for x, y in zip(c.x, c.y, strict=True) if math.isfinite(y)] for c in panel.curves
+    ]
+    everything = [point for curve in points for point in curve]
+    if not everything:
+        return f"{axis_label(panel.metric)}: no finite value"
+    (x_low, x_high), (y_low, y_high) = (_range(values) for values in zip(*everything, strict=True))
+    ticks = [f"{y:.4g}" for y in (y_high, (y_low + y_high) / 2, y_low)]
+    margin = max(map(len, ticks))
+    columns = max(width - margin - 4, 10)
+    indices = [curve.index for curve in panel.curves]
+    cells: list[list[tuple[int, int]]] = [[(0, 0)] * columns for _ in range(height)]
+    ends: dict[int, str] = {}
+    for index, curve_points in zip(indices, points, strict=True):
+        scaled = [
+            (
+                round((x - x_low) / (x_high - x_low) * (2 * columns - 1)),
+                round((y_high - y) / (y_high - y_low) * (4 * height - 1)),
+            )
+            for x, y in curve_points
+        ]
+        for column, row in _joined(scaled):
+            bits, _ = cells[row // 4][column // 2]
+            cells[row // 4][column // 2] = (bits | _DOTS[row % 4][column % 2], index)
+        if scaled:
+            end = scaled[-1][1] // 4
+            ends[end] = ends.get(end, "") + _paint(_letter(index), index, colour)
+    tick_rows = dict(zip((0, height // 2, height - 1), ticks, strict=True))
+    lines = [
+        click.style(axis_label(panel.metric), bold=True) if colour else axis_label(panel.metric)
+    ]
+    for row, line in enumerate(cells):
+        body = "".join(_paint(chr(0x2800 + b), i, colour) if b else " " for b, i in line)
+        lines.append(f"{tick_rows.get(row, ''):>{margin}} ┤{body} {ends.get(row, '')}".rstrip())
+    left, right = f"{x_low:.4g}", f"{x_high:.4g}"
+    lines.append(f"{'':{margin}} └{'─' * columns}")
+    lines.append(f"{'':{margin}}  {left}{panel.axis:^{columns - len(left) - len(right)}}{right}")
+    for curve in panel.curves:
+        letter = _paint(_letter(curve.index), curve.index, colour)
+        lines.append(f"{'':{margin}}  {letter} {'mean of ' * (curve.n > 1)}{_name(curve)}")
+    return "\n".join(lines)
+
+
+def _range(values: Sequence[float]) -> tuple[float, float]:
+    low, high = min(values), max(values)
+    return (low, high) if low < high else (low - 0.5, high + 0.5)
+
+
+def _joined(points: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The dots of straight lines from each point to the next."""
+    dots = list(points[:1])
+    for (x0, y0), (x1, y1) in pairwise(points):
+        steps = max(abs(x1 - x0), abs(y1 - y0), 1)
+        dots += [
+            (round(x0 + (x1 - x0) * i / steps), round(y0 + (y1 - y0) * i / steps))
+            for i in range(1, steps + 1)
+        ]
+    return dots
+
+
+def _letter(index: int) -> str:
+    return chr(ord("a") + index % 26)
+
+
+def _paint(shown: str, index: int, colour: bool) -> str:
+    if not colour:
+        return shown
+    return click.style(shown, fg=_TERMINAL_COLOURS[index % len(_TERMINAL_COLOURS)])
+
+
+# A file
+
+
+def save(panels: Sequence[Panel], path: Path) -> None:
+    """Draw the panels side by side into `path`; the same curves give the same bytes.
+
+    Raises:
+        BadRequest: the suffix is none of FORMATS.
+        RunFailed: the file cannot be written.
+    """
+    if path.suffix not in FORMATS:
+        raise BadRequest(f"-o {path}: the name must end with {', '.join(FORMATS)}")
+    import matplotlib
+    from matplotlib.figure import Figure  # not pyplot: no window, no global state
+
+    sink = io.BytesIO()
+    undated = (
+        {} if path.suffix == ".png" else {"Date" if path.suffix == ".svg" else "CreationDate": None}
+    )
+    with matplotlib.rc_context({"svg.hashsalt": "ppr", "font.size": 10, "axes.axisbelow": True}):
+        figure = Figure(figsize=(4.8 * len(panels), 3.6), layout="constrained")
+        all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        for panel, axes in zip(panels, all_axes, strict=True):
+            _fill(axes, panel)
+        legend: dict[str, Any] = {}  # a run that lacks one panel's metric is in another's
+        for axes in all_axes:
+            handles, labels = axes.get_legend_handles_labels()
+            legend |= dict(zip(labels, handles, strict=True))
+        several = any(curve.n > 1 for panel in panels for curve in panel.curves)
+        figure.legend(
+            legend.values(),
+            legend.keys(),
+            title="mean and 95 % interval over n seeds" if several else None,
+            loc="outside lower center",
+            frameon=False,
+        )
+        figure.savefig(sink, format=path.suffix[1:], dpi=200, metadata=undated)
+    write_atomic(path, sink.getvalue())
+
+
+def _fill(axes: Any, panel: Panel) -> None:
+    for curve in panel.curves:
+        colour = COLOURS[curve.index % len(COLOURS)]
+        dash = DASHES[curve.index // len(COLOURS) % len(DASHES)]
+        marker = "o" if len(curve.x) <= 1 else None
+        axes.plot(
+            curve.x, curve.y, dash, color=colour, marker=marker, linewidth=1.6, label=_name(curve)
+        )
+        if curve.half_width is not None:
+            pairs = list(zip(curve.y, curve.half_width, strict=True))
+            low, high = [y - h for y, h in pairs], [y + h for y, h in pairs]
+            axes.fill_between(curve.x, low, high, color=colour, alpha=0.2, linewidth=0)
+    axes.set_xlabel(panel.axis)
+    axes.set_ylabel(axis_label(panel.metric).replace(" (", "\n("))
+    axes.grid(color="0.9", linewidth=0.8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.margins(x=0.01)
+    _limit(axes, panel)
+    axes.xaxis.get_major_locator().set_params(integer=_spans_integers(panel))
+
+
+def _limit(axes: Any, panel: Panel) -> None:
+    """Fit the y axis to the means: of two seeds, the interval is many times the curve's height."""
+    means = [y for curve in panel.curves for y in curve.y if math.isfinite(y)]
+    if means:
+        low, high = _range(means)
+        bottom, top = axes.get_ylim()
+        room = 0.25 * (high - low)
+        axes.set_ylim(max(bottom, low - room), min(top, high + room))
+
+
+def _spans_integers(panel: Panel) -> bool:
+    xs = [x for curve in panel.curves for x in curve.x]
+    return max(xs) - min(xs) >= 3

@@ -1,0 +1,145 @@
+"""A paper's table filled from the results tree, before it takes any format.
+
+Each column of the paper becomes one of reproduced values and, where the paper reports any there,
+two more: what it reports and the difference.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ppr.papers.cells import Filled, Results, cells
+from ppr.papers.schema import Paper, Table
+from ppr.results.metrics import flatten
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A filled table: `places[row][column]` is a cell with its runs."""
+
+    paper: Paper
+    name: str
+    table: Table
+    places: dict[str, dict[str, Filled]]
+
+    @property
+    def cells(self) -> list[Filled]:
+        return [filled for row in self.places.values() for filled in row.values()]
+
+    @property
+    def title(self) -> str:
+        return f"{self.paper.title} ({self.paper.year}): {self.table.title}"
+
+    def has_reported(self, column: str) -> bool:
+        return any(row[column].cell.reported for row in self.places.values())
+
+    def is_best(self, filled: Filled) -> bool:
+        """Whether the cell's mean is the best of its column's, of which there are several."""
+        means = [
+            row[filled.cell.column].interval.mean  # type: ignore[union-attr]
+            for row in self.places.values()
+            if row[filled.cell.column].interval
+        ]
+        if len(means) < 2 or filled.interval is None:
+            return False
+        return filled.interval.mean == (max if self.table.best == "max" else min)(means)
+
+
+def fill(paper: Paper, name: str, results: Results) -> Sheet:
+    """One table of a paper with the runs behind its cells.
+
+    Raises:
+        BadRequest: a cell names an experiment, a component, a field or a metric that is not there.
+    """
+    table = paper.tables[name]
+    places: dict[str, dict[str, Filled]] = {}
+    for cell in cells(name, table):
+        places.setdefault(cell.row, {})[cell.column] = results.fill(cell)
+    return Sheet(paper, name, table, places)
+
+
+def reproduced(filled: Filled) -> str:
+    """The cell's mean ± half-width (n), in the table's unit; empty without runs."""
+    interval, places = filled.interval, filled.cell.table.places
+    if interval is None:
+        return ""
+    if interval.half_width is None:
+        return f"{interval.mean:.{places}f} (n=1, no interval)"
+    # An interval must not be rounded away: ± 0.0 would say that there is no doubt.
+    if interval.half_width > 0:
+        places = max(places, math.ceil(-math.log10(interval.half_width)))
+    return f"{interval.mean:.{places}f} ± {interval.half_width:.{places}f} (n={interval.n})"
+
+
+def reported(filled: Filled) -> str:
+    value, places = filled.cell.reported, filled.cell.table.places
+    if value is None:
+        return ""
+    spread = f" ± {value.half_width:.{places}f}" if value.half_width else ""
+    return f"{value.value:.{places}f}{spread}"
+
+
+def difference(filled: Filled) -> str:
+    if filled.difference is None:
+        return ""
+    return f"{filled.difference:+.{filled.cell.table.places}f}"
+
+
+def notes(sheet: Sheet) -> Iterator[str]:
+    """What must stand under the table for its numbers to mean anything, a line each."""
+    table = sheet.table
+    unit = f" in {table.unit}" if table.unit else ""
+    metrics = ", ".join(dict.fromkeys(filled.cell.metric for filled in sheet.cells))
+    yield f"Scale: {table.scale}. Metric: {metrics}{unit}."
+    yield "Reproduced: mean ± 95 % confidence half-width, Student t over n seeds; best marked."
+    if table.protocol:
+        yield f"Protocol: {_list(table.protocol)}."
+    yield from _recorded(sheet)
+    if table.reported:
+        words = f"Reported: {table.reported.source}"
+        if table.reported.protocol:
+            words += f"; {table.reported.protocol}"
+        yield f"{words}."
+        if table.reported.selection == "best test epoch":
+            yield (
+                "Warning: the reported values are of the best test epoch, chosen on the test set;"
+                " the reproduced ones are not, unless their metric says so."
+            )
+        elif table.reported.selection:
+            yield f"Reported values are of the {table.reported.selection}."
+    for filled in sheet.cells:
+        for note in filled.notes:
+            yield f"Warning: {note}"
+
+
+def commands(sheet: Sheet) -> list[tuple[str, str]]:
+    """Each cell that lacks seeds, and the command that runs them; one for cells that share runs."""
+    found: dict[str, str] = {}
+    for filled in sheet.cells:
+        if filled.command:
+            have = f"{len(filled.samples)} of {filled.cell.table.seeds} seeds"
+            place = f"{filled.cell.row}, {filled.cell.column} ({have})"
+            known = found.get(filled.command)
+            found[filled.command] = f"{known}; {place}" if known else place
+    return [(place, command) for command, place in found.items()]
+
+
+def _recorded(sheet: Sheet) -> Iterator[str]:
+    """What the runs themselves recorded of their protocol: in common, and where they differ."""
+    seen: dict[str, dict[str, None]] = {}
+    for filled in sheet.cells:
+        for record in filled.records:
+            for key, value in flatten(record.summary.get("protocol") or {}, ".").items():
+                seen.setdefault(key, {})[str(value)] = None
+    common = {key: next(iter(values)) for key, values in seen.items() if len(values) == 1}
+    several = {key: " / ".join(values) for key, values in seen.items() if len(values) > 1}
+    if common:
+        yield f"Recorded by the runs: {_list(common)}."
+    if several:
+        yield f"The runs differ in: {_list(several)}."
+
+
+def _list(pairs: dict[str, str] | dict[str, str | int | float | bool]) -> str:
+    return "; ".join(f"{key.replace('_', ' ')}: {value}" for key, value in pairs.items())

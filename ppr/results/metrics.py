@@ -1,0 +1,67 @@
+"""The metrics of a summary, by path.
+
+linear/top1              after the last epoch, on the test split
+untrained/linear/top1    the same evaluator on the untrained encoder
+best/linear/top1         of the epoch chosen on the validation split
+cost/seconds             what the run took
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ppr.errors import BadRequest, choices
+
+
+def flatten(value: Mapping[str, Any], separator: str, prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, the keys joined."""
+    flat: dict[str, Any] = {}
+    for key, inner in value.items():
+        if isinstance(inner, dict):
+            flat |= flatten(inner, separator, f"{prefix}{key}{separator}")
+        else:
+            flat[f"{prefix}{key}"] = inner
+    return flat
+
+
+def measured(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """What the evaluators said, by path, as it stands in the summary."""
+    best = summary.get("best") or {}
+    return (
+        flatten(summary.get("metrics") or {}, "/")
+        | flatten(summary.get("untrained") or {}, "/", "untrained/")
+        | flatten(best.get("metrics") or {}, "/", "best/")
+    )
+
+
+def metrics(summary: Mapping[str, Any]) -> dict[str, float]:
+    """Every finite number of a summary that can be asked for, by path."""
+    found = measured(summary) | flatten(summary.get("cost") or {}, "/", "cost/")
+    return {path: v for path, v in found.items() if is_number(v) and math.isfinite(v)}
+
+
+def value(summary: Mapping[str, Any], path: str) -> float:
+    """One metric.
+
+    Raises:
+        BadRequest: the summary has none of that path; names those that it has.
+    """
+    known = metrics(summary)
+    if path not in known:
+        raise BadRequest(f"no metric {path!r}: {choices(path, known)}")
+    return known[path]
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def faults(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Measured values that must not enter an average."""
+    for path, value in measured(summary).items():
+        if not is_number(value):
+            yield f"metric {path} is {value!r}, not a number"
+        elif not math.isfinite(value):
+            yield f"metric {path} is {value}"

@@ -1,0 +1,277 @@
+"""The results tree: where runs lie, what state they are in, what they say.
+
+    <root>/<experiment>/<variant>/seed=<n>/     a live run
+    <root>/<name>.jsonl                         published runs, a line each:
+                                                {"summary": {...}, "config": {...}, ...}
+
+Reading trusts nothing. What is torn, edited by hand, of another schema, not finite or not where it
+says it is becomes a `Problem`; it is never averaged in, and never stops the rest being read.
+Names that start with a dot are left alone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from ppr.errors import RunFailed
+from ppr.results.files import parse_json, read_json
+from ppr.results.lock import HOLDER, LOCK, RunBusy, claim, is_held
+from ppr.results.metrics import faults, metrics, value
+
+__all__ = [
+    "CHECKPOINTS", "CONFIG", "ENVIRONMENT", "FAILURE", "HOLDER", "LOCK", "METRICS", "REQUEST",
+    "SCHEMA", "SUMMARY", "TIMING", "Problem", "Record", "RunBusy", "Scan", "State", "claim",
+    "metrics", "records", "results_root", "run_path", "scan", "state", "value",
+]  # fmt: skip
+
+SCHEMA = 1
+CONFIG = "config.yaml"
+REQUEST = "request.json"
+ENVIRONMENT = "environment.json"
+METRICS = "metrics.jsonl"
+TIMING = "timing.jsonl"
+CHECKPOINTS = "checkpoints"
+FAILURE = "failure.json"
+SUMMARY = "summary.json"
+
+State = Literal["finished", "running", "failed", "interrupted", "absent"]
+
+_VARIANT = re.compile(r"[0-9a-f]{10}")
+_SEED = re.compile(r"seed=(0|-?[1-9][0-9]*)")
+# libyaml's parser, where PyYAML was built with it, is ten times as fast.
+_YamlLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One run. `summary` is empty unless it is finished; `path` is None for a published one."""
+
+    experiment: str
+    variant: str
+    seed: int
+    path: Path | None
+    state: State
+    summary: Mapping[str, Any]
+    source: Path
+    """The run directory, or the published file, that this was read from."""
+    line: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """The whole line of a published run."""
+
+    def config(self) -> dict[str, Any]:
+        """The run's config; empty if it was killed before that was written.
+
+        Raises:
+            RunFailed: it cannot be read.
+        """
+        return self._part("config", CONFIG)
+
+    def environment(self) -> dict[str, Any]:
+        """Where the run was run; empty if it was killed before that was written.
+
+        Raises:
+            RunFailed: it cannot be read.
+        """
+        return self._part("environment", ENVIRONMENT)
+
+    def _part(self, name: str, filename: str) -> dict[str, Any]:
+        if self.path is None:
+            found, where = self.line.get(name) or {}, f"{self.source}: {name}"
+        else:
+            file = self.path / filename
+            if self.state != "finished" and not file.exists():
+                return {}
+            found, where = _read_yaml(file) if filename == CONFIG else read_json(file), str(file)
+        if not isinstance(found, dict):
+            raise RunFailed(f"{where}: not a mapping")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something in the tree that cannot be used, and why, in one line."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What a look through the tree found."""
+
+    records: list[Record]
+    problems: list[Problem]
+
+
+def results_root(root: str | Path | None = None) -> Path:
+    """The root of the results tree: as asked, else `PPR_RESULTS`, else ./results."""
+    return Path(root or os.environ.get("PPR_RESULTS") or "results").expanduser()
+
+
+def run_path(root: str | Path, experiment: str, variant: str, seed: int) -> Path:
+    return Path(root) / experiment / variant / f"seed={seed}"
+
+
+def state(path: Path) -> State:
+    """Where the run in directory `path` stands."""
+    if (path / SUMMARY).exists():
+        return "finished"
+    if is_held(path):
+        return "running"
+    if (path / SUMMARY).exists():  # it finished between the two looks
+        return "finished"
+    if (path / FAILURE).exists():
+        return "failed"
+    return "interrupted" if path.is_dir() else "absent"
+
+
+def records(root: str | Path) -> list[Record]:
+    """Every usable run under `root`; `scan` tells the unusable ones too."""
+    return scan(root).records
+
+
+def scan(root: str | Path) -> Scan:
+    """Every run under `root`, live or published, and every problem.
+
+    A finished run appears once: a live one wins over a published one.
+    """
+    found: list[Record] = []
+    problems: list[Problem] = []
+    for item in _live(Path(root)):
+        (found if isinstance(item, Record) else problems).append(item)  # type: ignore[arg-type]
+    finished = {_key(record): record for record in found if record.state == "finished"}
+    for item in _published(Path(root)):
+        if isinstance(item, Problem):
+            problems.append(item)
+            continue
+        known = finished.setdefault(_key(item), item)
+        if known is item:
+            found.append(item)
+        elif known.path is None and known.summary != item.summary:
+            name = f"{item.experiment}/{item.variant}/seed={item.seed}"
+            reason = f"{name} is published with other results in {known.source}"
+            problems.append(Problem(item.source, reason))
+    found.sort(key=_key)
+    return Scan(found, problems)
+
+
+def _key(record: Record) -> tuple[str, str, int]:
+    return record.experiment, record.variant, record.seed
+
+
+def _folders(path: str | Path) -> list[os.DirEntry[str]]:
+    with os.scandir(path) as entries:
+        return sorted(
+            (entry for entry in entries if entry.name[0] != "." and entry.is_dir()),
+            key=lambda entry: entry.name,
+        )
+
+
+def _live(root: Path) -> Iterator[Record | Problem]:
+    if not root.is_dir():
+        return
+    for experiment in _folders(root):
+        try:
+            for variant in _folders(experiment.path):
+                for run in _folders(variant.path):
+                    if run.name.startswith("seed="):
+                        yield _live_run(Path(run.path), experiment.name, variant.name)
+        except OSError as error:
+            yield Problem(Path(error.filename or experiment), error.strerror or str(error))
+
+
+def _live_run(path: Path, experiment: str, variant: str) -> Record | Problem:
+    try:
+        if not _VARIANT.fullmatch(variant):
+            raise RunFailed(f"{variant!r} is not a variant: ten hexadecimal digits")
+        seed = _SEED.fullmatch(path.name)
+        if seed is None:
+            raise RunFailed(f"{path.name!r} is not seed=<integer>")
+        return _read_run(path, experiment, variant, int(seed[1]))
+    except RunFailed as error:
+        return Problem(path, str(error))
+    except OSError as error:
+        return Problem(path, error.strerror or str(error))
+
+
+def _read_run(path: Path, experiment: str, variant: str, seed: int) -> Record:
+    data = _summary_bytes(path)
+    if data is None:
+        standing = state(path)
+        if standing != "finished":
+            return Record(experiment, variant, seed, path, standing, {}, path)
+        data = (path / SUMMARY).read_bytes()  # it finished between the two looks
+    summary = _check(parse_json(data, SUMMARY))
+    says = (summary["experiment"], summary["variant"], summary["seed"])
+    if says != (experiment, variant, seed):
+        raise RunFailed(f"{SUMMARY} is of another run: {says[0]}/{says[1]}/seed={says[2]}")
+    return Record(experiment, variant, seed, path, "finished", summary, path)
+
+
+def _summary_bytes(path: Path) -> bytes | None:
+    try:
+        with open(f"{path}/{SUMMARY}", "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def _check(summary: Any) -> dict[str, Any]:
+    """The summary, once it is known to be one that this version can use."""
+    if not isinstance(summary, dict):
+        raise RunFailed(f"{SUMMARY}: not a JSON object")
+    if summary.get("schema") != SCHEMA:
+        written = summary.get("schema")
+        raise RunFailed(f"{SUMMARY}: schema {written!r}; this version of ppr reads {SCHEMA}")
+    for name, kind in {"experiment": str, "variant": str, "seed": int, "metrics": dict}.items():
+        if not isinstance(summary.get(name), kind):
+            raise RunFailed(f"{SUMMARY}: {name} is {summary.get(name)!r}, not {kind.__name__}")
+    for name in ("untrained", "best", "cost"):
+        if not isinstance(summary.get(name) or {}, dict):
+            raise RunFailed(f"{SUMMARY}: {name} is {summary[name]!r}, not an object")
+    if not isinstance((summary.get("best") or {}).get("metrics") or {}, dict):
+        raise RunFailed(f"{SUMMARY}: best.metrics is not an object")
+    for fault in faults(summary):
+        raise RunFailed(f"{SUMMARY}: {fault}")
+    return summary
+
+
+def _published(root: Path) -> Iterator[Record | Problem]:
+    for path in sorted(root.glob("[!.]*.jsonl")):
+        try:
+            lines = path.read_bytes().splitlines()
+        except OSError as error:
+            yield Problem(path, error.strerror or str(error))
+            continue
+        for number, data in enumerate(lines, start=1):
+            try:
+                line = parse_json(data, f"line {number}")
+                if not isinstance(line, dict):
+                    raise RunFailed(f"line {number}: not a JSON object")
+                summary = _check(line.get("summary"))
+            except RunFailed as error:
+                reason = str(error)
+                at = "" if reason.startswith("line ") else f"line {number}: "
+                yield Problem(path, at + reason)
+                continue
+            key = (summary["experiment"], summary["variant"], summary["seed"])
+            yield Record(*key, None, "finished", summary, path, line)
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return yaml.load(path.read_bytes(), _YamlLoader)
+    except OSError as error:
+        raise RunFailed(f"{path}: cannot read: {error.strerror or error}") from error
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise RunFailed(f"{path}: not YAML: {reason}") from None

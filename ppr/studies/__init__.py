@@ -1,0 +1,1 @@
+"""Studies: tasks without a training loop that check a theorem or a closed form."""

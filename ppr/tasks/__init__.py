@@ -1,0 +1,1 @@
+"""Tasks: the ways of learning that a run can execute."""

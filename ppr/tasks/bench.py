@@ -1,0 +1,103 @@
+"""What a task is built from and works with: its config, its data, its device, its log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ppr import registry
+from ppr.data.dataset import Dataset
+from ppr.engine.interrupts import StopRequest
+from ppr.engine.settings import EngineSettings
+from ppr.errors import BadRequest
+
+
+class Watcher:
+    """Is told of a run's progress; the base class says nothing."""
+
+    def started(self, steps: int, steps_per_epoch: int, at: int) -> None: ...
+
+    def stepped(
+        self, step: int, epoch: float, values: Mapping[str, float], rate: float
+    ) -> None: ...
+
+    def evaluated(self, step: int, epoch: float, values: Mapping[str, float]) -> None: ...
+
+    def phase(self, what: str) -> None: ...
+
+
+@dataclass
+class Bench:
+    """A run's workbench, handed to its task.
+
+    `folder` is the run directory, `log` writes one record of metrics.jsonl.
+    """
+
+    values: Mapping[str, Any]
+    device: torch.device
+    precision: str
+    folder: Path
+    settings: EngineSettings
+    watcher: Watcher = field(default_factory=Watcher)
+    stop: StopRequest = field(default_factory=StopRequest)
+    _dataset: Dataset | None = None
+
+    @property
+    def seed(self) -> int:
+        return int(self.values["seed"])
+
+    @property
+    def dataset(self) -> Dataset:
+        """The run's data: read on first use; random of the right shape under `data.synthetic`."""
+        if self._dataset is None:
+            source = self.build("dataset", self._data_root())
+            synthetic = self.values["data"]["synthetic"]
+            self._dataset = source.synthetic(synthetic) if synthetic else source.load()
+        return self._dataset
+
+    def _data_root(self) -> Path | None:
+        from ppr.config.places import data_root
+
+        return data_root(self.values["data"]["root"])
+
+    def chosen(self, kind: str) -> bool:
+        return bool(self.values.get(kind))
+
+    def build(self, kind: str, *parts: Any) -> Any:
+        """Build the component that the config chose for `kind`.
+
+        Raises:
+            BadRequest: the config chose none.
+        """
+        node = self.values.get(kind)
+        if not node:
+            task = self.values["task"]["name"]
+            raise BadRequest(f"{kind}: the task {task!r} needs one; choose it with {kind}=…")
+        return registry.make(kind, node, *parts)
+
+    def evaluators(self) -> dict[str, Callable[[Any], dict[str, float]]]:
+        """The evaluators that the config names; on random data a probe need not converge."""
+        brief = {"epochs": 1} if self.values["data"]["synthetic"] else {}
+        return {
+            name: registry.make("evaluator", node | {k: v for k, v in brief.items() if k in node})
+            for name, node in self.values["evaluator"].items()
+        }
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a task hands back: metrics of the last epoch and, where they apply, the rest.
+
+    `metrics`, `untrained` and `best["metrics"]` map an evaluator's name to its values.
+    """
+
+    metrics: Mapping[str, Mapping[str, float]]
+    untrained: Mapping[str, Mapping[str, float]] | None = None
+    best: Mapping[str, Any] | None = None
+    protocol: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    cost: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,47 @@
+"""Contrastive learning: views of a batch are embedded, and a loss compares all with all.
+
+Each sample is augmented `views` times; encoder and projection head give embeddings [N, V, D], which
+a loss of the contrastive family takes with the labels [N]. The head is thrown away afterwards:
+evaluators see the encoder's features (Chen et al. 2020, arXiv 2002.05709, section 2.1).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ppr.engine.batches import Batch
+from ppr.fields import Count
+from ppr.registry import component
+from ppr.tasks.bench import Bench
+from ppr.tasks.training import TrainingTask
+
+
+@component("task")
+class Contrast(TrainingTask):
+    batch_wide: ClassVar[bool] = True
+    reports_untrained: ClassVar[bool] = True
+
+    def __init__(self, bench: Bench, *, views: Count = 2) -> None:
+        super().__init__(bench)
+        data = bench.dataset
+        self.views = views
+        self.augment = bench.build("augment", data.shape, data.mean, data.std)
+        self.encoder = bench.build("model", data.shape)
+        self.head = bench.build("head", self.encoder.features, len(data.classes))
+        self.criterion = bench.build("loss")
+
+    def prepare(self, batch: Batch, random: torch.Generator) -> Tensor:
+        repeats = (self.views,) + (1,) * (batch.inputs.dim() - 1)
+        views: Tensor = self.augment(batch.inputs.repeat(repeats), random)
+        return views
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        embeddings: Tensor = self.head(self.encoder(inputs))
+        return embeddings
+
+    def loss(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
+        embeddings = outputs.view(self.views, -1, outputs.shape[-1]).transpose(0, 1)
+        return {"loss": self.criterion(embeddings, batch.targets)}

@@ -1,0 +1,70 @@
+"""A task that trains a network by gradient steps: what the loop asks of it, and its evaluation."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ppr.engine.batches import Batch
+from ppr.tasks.bench import Bench, Outcome
+
+
+class TrainingTask(nn.Module):
+    """The modules that train, and how a batch becomes a loss.
+
+    One step is three calls, so that each runs where it should: `prepare` on raw data without
+    autocast, `forward` under autocast (and compiled, or wrapped for several devices), and `loss` in
+    fp32 on its outputs. A loss over a whole batch can so be computed on outputs made in parts.
+
+    Attributes:
+        encoder: normalised inputs [N, *shape] -> features [N, F].
+        classifier: features -> logits [N, C], where the task trains one.
+        batch_wide: the loss compares samples, so a batch must not be cut by `engine.accumulate`.
+        reports_untrained: the same evaluators also measure the encoder before training.
+    """
+
+    batch_wide: ClassVar[bool] = False
+    reports_untrained: ClassVar[bool] = False
+
+    encoder: nn.Module
+    classifier: nn.Module | None = None
+    augment: Any
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__()
+        self.bench = bench
+
+    @abstractmethod
+    def prepare(self, batch: Batch, random: torch.Generator) -> Tensor:
+        """The network's input for a batch: augmented and normalised, float32."""
+
+    @abstractmethod
+    def forward(self, inputs: Tensor) -> Tensor:
+        """The network's outputs, in autocast's type."""
+
+    @abstractmethod
+    def loss(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """`{"loss": scalar}` from float32 outputs; further scalars are logged beside it."""
+
+    def execute(self) -> Outcome:
+        """Train, then evaluate."""
+        from ppr.engine.train import train_and_evaluate
+
+        return train_and_evaluate(self, self.bench)
+
+    def check(self) -> None:
+        """Train one small step and build the evaluators: what `ppr check` asks of a task.
+
+        Raises:
+            RunFailed: the loss is not finite.
+        """
+        from ppr.engine.loop import Loop
+
+        self.bench.evaluators()
+        loop = Loop(self, self.bench)
+        loop.update(next(iter(loop.batches.epoch(0))))
+        loop.step = 1
+        loop.log()

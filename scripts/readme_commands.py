@@ -1,0 +1,46 @@
+"""Run the commands of a Markdown file, so that what it tells users keeps working.
+
+    python scripts/readme_commands.py README.md
+
+Every line of a ```bash block that starts with `ppr ` is run in order, its ending comment left
+away; a block that follows the comment `<!-- not run: why -->` is left out. Exit code 1 at the first
+command that fails.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+_BLOCK = re.compile(r"(?P<skip><!-- not run: [^\n]*-->\n)?```bash\n(?P<body>.*?)```", re.DOTALL)
+
+
+def commands(text: str) -> list[str]:
+    """The `ppr` commands of the blocks that are to be run."""
+    lines = [
+        line.split("  #")[0].strip()
+        for block in _BLOCK.finditer(text)
+        if not block["skip"]
+        for line in block["body"].splitlines()
+    ]
+    return [line for line in lines if line.startswith("ppr ")]
+
+
+def main() -> int:
+    found = commands(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    if not found:
+        print(f"{sys.argv[1]}: no command to run", file=sys.stderr)
+        return 1
+    for line in found:
+        print(f"$ {line}", flush=True)
+        code = subprocess.run(["bash", "-c", line], check=False).returncode
+        if code:
+            print(f"exit code {code}: {line}", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

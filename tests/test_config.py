@@ -1,0 +1,170 @@
+"""Composition, checks, overrides and the identity of a run."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ppr.config import usage
+from ppr.config.compose import add_config_dir, compose, expand
+from ppr.config.identity import variant_id
+from ppr.engine.settings import MACHINE_FIELDS
+from ppr.errors import BadRequest
+
+EXPERIMENTS = sorted(usage.config_files("experiment"))
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_composes_and_says_what_it_is(name):
+    config = compose([f"experiment={name}"])
+    assert config.experiment == name
+    assert config["task"]["name"]
+    assert usage.headline(usage.config_files("experiment")[name])
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_choices_read_from_yaml_are_those_that_hydra_composes(name):
+    config = compose([f"experiment={name}"])
+    for group, options in usage.choices_by_experiment()[name].items():
+        built = {usage.component_of(group, option) for option in options}
+        node = config[group]
+        nodes = node.values() if group == "evaluator" else [node]
+        assert {part["name"].split("/")[0] for part in nodes} == built
+
+
+REFUSED = {
+    "experiment=supcon_cifr100": ("experiment", "supcon_cifar100"),
+    "loss.temprature=0.1": ("loss.temprature", "temperature"),
+    "loss.temperature=-1": ("loss.temperature=-1", "greater than 0"),
+    "model=resnet5000": ("model=resnet5000", "resnet50"),
+    "modle=resnet18": ("modle", "'model'"),
+    "optimizer.lr=abc": ("optimizer.lr='abc'", "number"),
+    "engine.epoch=3": ("engine.epoch", "epochs"),
+    "engine.batch_size=0": ("engine.batch_size=0", "greater than or equal to 1"),
+    "engine.precision=fp8": ("engine.precision", "bf16"),
+    "seed=x": ("seed='x'", "integer"),
+    "scale=huge": ("scale=huge", "smoke"),
+    "loss._target_=os.system": ("_target_", "name"),
+    "+loss=[a": ("+loss=[a", "key=value"),
+    "loss=null": ("loss", "needs"),
+    "evaluator.knn.kk=3": ("evaluator.knn.kk", "allowed: k"),
+    "evaluator=[knn,lineer]": ("lineer", "linear"),
+    "seed=0,1": ("seed=0,1", "-m"),
+    "~evaluator.nope": ("nope", "knn"),
+    "data.rot=x": ("data.rot", "root"),
+    "hydra.run.dir=x": ("hydra", "not used"),
+    "model.name=rezznet": ("model 'rezznet'", "resnet"),
+}
+
+
+@pytest.mark.parametrize("word", [word for word in REFUSED if word != "loss=null"])
+def test_a_wrong_word_is_refused_in_one_line_that_says_what_is_right(word):
+    with pytest.raises(BadRequest) as refusal:
+        compose([word])
+    message = str(refusal.value)
+    assert "\n" not in message
+    for part in REFUSED[word]:
+        assert part in message
+
+
+def test_a_field_without_its_component_is_named():
+    with pytest.raises(BadRequest, match="loss.temperature: this experiment has no loss"):
+        compose(["loss=null", "loss.temperature=0.1"])
+
+
+def test_words_choose_and_set():
+    config = compose(["model=resnet18", "loss.temperature=0.07", "seed=3", "engine.epochs=5"])
+    assert config["model"]["name"] == "resnet"
+    assert config["model"]["depth"] == 18
+    assert config["loss"]["temperature"] == 0.07
+    assert config.seed == 3
+    assert config["engine"]["epochs"] == 5
+
+
+def test_another_component_starts_from_its_own_file():
+    """An experiment's learning rate for SGD must not become AdamW's."""
+    alone = compose(["experiment=supcon_digits", "optimizer=adamw"])["optimizer"]
+    reference = compose(["experiment=supcon_cifar10", "optimizer=adamw"])["optimizer"]
+    assert alone == reference
+    assert "momentum" not in alone
+    named = compose(["experiment=supcon_cifar10", "model.name=torchvision/resnet18"])["model"]
+    assert "depth" not in named
+
+
+def test_the_same_component_keeps_what_the_experiment_says_of_it():
+    assert (
+        compose(["experiment=supcon_cifar10", "optimizer=sgd"])["optimizer"]
+        == compose(["experiment=supcon_cifar10"])["optimizer"]
+    )
+
+
+def test_evaluators_are_chosen_and_dropped():
+    assert set(compose(["evaluator=knn"])["evaluator"]) == {"knn"}
+    assert set(compose(["~evaluator.knn"])["evaluator"]) == {"linear"}
+
+
+def test_machine_settings_are_not_in_the_id_and_science_is():
+    base = compose([])
+    same = ["engine.device=cpu", "engine.workers=7", "results.root=/x", "data.root=/y"]
+    assert compose(same).run_id == base.run_id
+    assert {"device", "workers"} <= MACHINE_FIELDS
+    for word in ("engine.epochs=7", "engine.precision=bf16", "loss.temperature=0.3", "model=mlp",
+                 "dataset.split_seed=4", "~evaluator.knn", "scale=smoke"):  # fmt: skip
+        assert compose([word]).variant != base.variant, word
+    assert compose(["seed=1"]).variant == base.variant
+    assert compose(["seed=1"]).run_id != base.run_id
+
+
+def test_a_default_spelt_out_is_the_same_run():
+    assert compose(["engine.accumulate=1", "engine.tf32=true"]).run_id == compose([]).run_id
+    assert compose(["loss.temperature=0.5"]).variant == compose(["loss.temperature=5e-1"]).variant
+
+
+def test_the_id_survives_a_round_trip_through_the_written_config():
+    import yaml
+
+    config = compose(["loss.temperature=0.25"])
+    read = yaml.safe_load(yaml.safe_dump(dict(config.values)))
+    assert variant_id(read) == config.variant
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.floats(0.001, 1e3), st.integers(1, 10**6), st.sampled_from(["fp32", "bf16"]))
+def test_values_come_back_as_written(temperature, epochs, precision):
+    words = [f"loss.temperature={temperature!r}", f"engine.epochs={epochs}",
+             f"engine.precision={precision}"]  # fmt: skip
+    config = compose(words)
+    assert config["loss"]["temperature"] == temperature
+    assert config["engine"]["epochs"] == epochs
+    assert config["engine"]["precision"] == precision
+    assert compose(reversed(words)).run_id == config.run_id
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=20))
+def test_no_word_makes_more_than_a_one_line_refusal(word):
+    refusal = ""
+    try:
+        compose([word])
+    except BadRequest as error:
+        refusal = str(error)
+    assert "\n" not in refusal
+
+
+def test_expand_is_hydras_sweep():
+    points = expand(["loss.temperature=0.05,0.1", "seed=range(0,3)", "engine.epochs=2"])
+    assert len(points) == 6
+    assert points[1] == ["loss.temperature=0.05", "seed=1", "engine.epochs=2"]
+    assert expand(["evaluator=[knn,linear]"]) == [["evaluator=[knn,linear]"]]
+
+
+def test_a_users_own_folder_adds_experiments(tmp_path):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - supcon_digits\n  - _self_\nloss: {temperature: 0.42}\n"
+    )
+    add_config_dir(tmp_path)
+    config = compose(["experiment=mine"])
+    assert config["loss"]["temperature"] == 0.42
+    assert any(str(tmp_path) in file for _, file in config.sources)
