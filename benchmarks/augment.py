@@ -35,7 +35,8 @@ def torchvision_pipeline() -> Callable[[object], Tensor]:
         T.ToTensor(),
         T.Normalize(MEAN, STD),
     ]
-    return T.Compose(steps)
+    pipeline: Callable[[object], Tensor] = T.Compose(steps)
+    return pipeline
 
 
 def seconds(work: Callable[[], object]) -> tuple[float, float]:

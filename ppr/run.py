@@ -24,7 +24,7 @@ from ppr.config.compose import Config
 from ppr.errors import RunFailed
 from ppr.results import tree
 from ppr.results.files import read_json, write_atomic, write_json
-from ppr.tasks.bench import Bench, Watcher
+from ppr.tasks.bench import Bench, Outcome, Watcher
 
 _PACKAGES = ("torch", "torchvision", "numpy", "datasets", "hydra-core", "torchmetrics")
 _SHOWN_VARIABLES = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "PYTHONHASHSEED")
@@ -65,6 +65,7 @@ def execute(
 
 
 def _execute(config: Config, folder: Path, watcher: Watcher) -> dict[str, Any]:
+    from ppr.engine.checkpoints import drop_checkpoints
     from ppr.engine.interrupts import stop_on_signal
 
     (folder / tree.FAILURE).unlink(missing_ok=True)
@@ -76,12 +77,22 @@ def _execute(config: Config, folder: Path, watcher: Watcher) -> dict[str, Any]:
             environment = _environment(bench)
             _write_request(config, folder, environment)
             outcome = make_task(bench).execute()
+            seconds = round(time.perf_counter() - started, 3)
+            summary = _summary(config, outcome, environment, seconds)
+            write_json(folder / tree.SUMMARY, summary)
         except RunFailed as error:
             write_json(folder / tree.FAILURE, {"error": str(error), "time": _now()})
             raise
         except OSError as error:
             message = f"{error.filename or folder}: {error.strerror or error}"
             raise RunFailed(message) from error
+    drop_checkpoints(folder / tree.CHECKPOINTS)
+    return summary
+
+
+def _summary(
+    config: Config, outcome: Outcome, environment: Mapping[str, Any], seconds: float
+) -> dict[str, Any]:
     summary: dict[str, Any] = {
         "schema": tree.SCHEMA,
         "experiment": config.experiment,
@@ -94,15 +105,11 @@ def _execute(config: Config, folder: Path, watcher: Watcher) -> dict[str, Any]:
         "best": outcome.best,
         "protocol": outcome.protocol,
         "data": outcome.data,
-        "cost": {"seconds": round(time.perf_counter() - started, 3), **outcome.cost},
+        "cost": {"seconds": seconds, **outcome.cost},
         "code": environment["code"],
         "finished": _now(),
     }
     summary["digest"] = record_digest(summary, dict(config.values), environment)
-    write_json(folder / tree.SUMMARY, summary)
-    from ppr.engine.checkpoints import drop_checkpoints
-
-    drop_checkpoints(folder / tree.CHECKPOINTS)
     return summary
 
 
@@ -122,8 +129,6 @@ def make_task(bench: Bench) -> Any:
     """Build the task; its weights depend on the seed alone."""
     from ppr.engine.seeding import seed_everything
 
-    data = bench.dataset if bench.chosen("dataset") else None
-    del data  # read first, so that a problem with the data comes before any work
     seed_everything(bench.seed, "initialise")
     return bench.build("task", bench)
 

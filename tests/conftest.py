@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
-import torch
+import os
 
-torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch, and for the processes that tests start
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("ppr", database=None, deadline=None, derandomize=True)
+settings.load_profile("ppr")
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,9 @@ import ppr
 from ppr import registry
 from ppr.config.check import check_fields
 from ppr.config.places import shipped_configs
+from ppr.data.card import Card
 from ppr.data.dataset import Split, channel_statistics, digest
+from ppr.data.source import ArraySource
 from ppr.data.splits import balanced, hold_out
 from ppr.errors import BadRequest, PprError, RunFailed
 
@@ -130,7 +132,7 @@ def test_digits_refuse_to_leave_nothing_to_train_on(field: str, value: int) -> N
 targets_of_any_kind = st.lists(st.integers(0, 5), min_size=2, max_size=80).map(np.array)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, database=None)
 @given(targets=targets_of_any_kind, seed=st.integers(0, 2**40), data=st.data())
 def test_hold_out_is_a_stratified_partition(targets: Any, seed: int, data: Any) -> None:
     count = data.draw(st.integers(1, len(targets) - 1))
@@ -145,7 +147,7 @@ def test_hold_out_is_a_stratified_partition(targets: Any, seed: int, data: Any) 
         assert abs((targets[held] == label).sum() - share) < 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, database=None)
 @given(targets=targets_of_any_kind, seed=st.integers(0, 2**40), count=st.integers(1, 90))
 def test_limit_is_balanced_and_nested(targets: Any, seed: int, count: int) -> None:
     chosen = balanced(targets, count, seed)
@@ -201,6 +203,26 @@ def test_channel_statistics_are_exact() -> None:
         values = images[:, channel].double() / 255
         assert mean[channel] == pytest.approx(values.mean().item(), abs=1e-14)
         assert std[channel] == pytest.approx(values.std(correction=0).item(), abs=1e-14)
+
+
+class Table(ArraySource):
+    """What a tabular set amounts to."""
+
+    card = Card("table", (4,), ("no", "yes"), {"train": 20, "test": 6}, "the test", "none")
+
+    def read(self) -> Any:
+        rows = np.arange(104, dtype=np.float32).reshape(26, 4)
+        labels = np.arange(26) % 2
+        return {"train": (rows[:20], labels[:20]), "test": (rows[20:], labels[20:])}
+
+
+def test_a_source_need_not_hold_images() -> None:
+    data = Table(None, validation=4).load()
+    assert data.train.inputs.dtype == torch.float32
+    assert (len(data.train), len(data.validation or ()), len(data.test)) == (16, 4, 6)
+    assert (data.shape, data.mean, data.std) == ((4,), (), ())
+    fake = Table().synthetic(7)
+    assert (fake.train.inputs.dtype, fake.train.inputs.shape) == (torch.float32, (7, 4))
 
 
 # --- reading

@@ -17,6 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
+from torchmetrics.functional.classification import multiclass_accuracy
 
 import ppr
 from ppr import registry
@@ -147,12 +148,12 @@ def test_nothing_of_the_training_is_disturbed(name: str) -> None:
     subject.encoder.get_submodule("layers.1").eval()  # frozen inside a training model
     before_modes = [module.training for module in subject.encoder.modules()]
     before = {key: value.clone() for key, value in subject.encoder.state_dict().items()}
-    random_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()
+    random_state, numpy_state = torch.get_rng_state(), np.random.get_state(legacy=False)
     build(name, **ROWS[name][0])(subject)
     assert [module.training for module in subject.encoder.modules()] == before_modes
     assert subject.classifier.training
     assert torch.equal(torch.get_rng_state(), random_state)
-    assert np.array_equal(np.random.get_state()[1], numpy_state)
+    np.testing.assert_equal(np.random.get_state(legacy=False), numpy_state)
     assert all(torch.equal(v, before[k]) for k, v in subject.encoder.state_dict().items())
     assert all(parameter.grad is None for parameter in subject.encoder.parameters())
 
@@ -305,9 +306,9 @@ def test_lbfgs_weights_are_scikit_learns() -> None:
     features, labels = clusters(1, 210)
     probe = _solve(features, labels, 7, 0.02)
     model = LogisticRegression(C=1 / (210 * 0.02), tol=1e-8, max_iter=5000).fit(features, labels)
-    np.testing.assert_allclose(probe[:-1].T, model.coef_, atol=1e-3)
+    np.testing.assert_allclose(probe[:-1].T, model.coef_, atol=2e-4)
     biases = probe[-1] - probe[-1].mean()  # the bias is fixed up to a constant
-    np.testing.assert_allclose(biases, model.intercept_ - model.intercept_.mean(), atol=1e-3)
+    np.testing.assert_allclose(biases, model.intercept_ - model.intercept_.mean(), atol=2e-4)
 
 
 def test_sgd_probe_converges_to_the_same_optimum() -> None:
@@ -349,7 +350,7 @@ def test_sgd_steps_are_those_of_autograd_and_torch_sgd() -> None:
             batch = order[first : first + size]
             loss = nn.functional.cross_entropy(model(features[batch]), labels[batch])
             optimizer.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
         schedule.step()
         torch.testing.assert_close(snapshot[:-1].T, model.weight.detach(), rtol=1e-4, atol=1e-5)
@@ -372,20 +373,20 @@ def test_best_epoch_is_chosen_on_validation_never_on_test(monkeypatch: Any) -> N
     from ppr.evaluators import linear
 
     seen: list[tuple[float, float]] = []
-    share_right = linear._share_right
+    count_right = linear._right
 
     def spy(probe: Tensor, features: Tensor, target: Tensor) -> Tensor:
-        value = share_right(probe, features, target)
-        seen.append((len(target) and float(features.sum()), float(value)))
-        return value
+        right = count_right(probe, features, target)
+        seen.append((float(features.sum()), int(right) / 200))
+        return right
 
-    monkeypatch.setattr(linear, "_share_right", spy)
+    monkeypatch.setattr(linear, "_right", spy)
     metrics = build("linear", epochs=25, lr=1.0, batch_size=16)(of_tensors(train, test, validation))
     on_test = [value for total, value in seen if total == float(test[0].sum())]
     on_validation = [value for total, value in seen if total == float(validation[0].sum())]
     assert len(on_test) == len(on_validation) == 25
     assert metrics["best_top1"] == on_test[int(np.argmax(on_validation))]
-    assert metrics["top1"] == pytest.approx(on_test[-1])
+    assert metrics["top1"] == on_test[-1]
     assert metrics["best_top1"] != max(on_test)  # chosen honestly, so not the best there was
 
 
@@ -399,7 +400,7 @@ def test_labels_per_class_is_a_balanced_seeded_subset() -> None:
 
     targets = make_dataset().train.targets
     assert torch.equal(targets[rows(0)].bincount(), torch.full((7,), 5))
-    assert len(rows(0).unique()) == 35
+    assert len(set(rows(0).tolist())) == 35
     assert torch.equal(rows(0), rows(0))
     assert not torch.equal(rows(0), rows(1))
     together = torch.cat([rows(seed) for seed in range(40)]).bincount(minlength=140)
@@ -454,7 +455,6 @@ def test_constant_features_are_no_division_by_zero() -> None:
             {"optimizer": "lbfgs", "weight_decay": 0.1, "augment": True},
             r"evaluator\.linear\.augment=True: allowed with optimizer=sgd only",
         ),
-        ({"lr": 1e38, "epochs": 5}, r"evaluator\.linear\.lr=1e\+38: the probe diverged"),
         ({"scaling": "standardize"}, "scaling='standardize': must be"),
         ({"labels": 3}, r"labels: evaluator 'linear' has no such field"),
     ],
@@ -463,6 +463,24 @@ def test_linear_refusals(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(PprError, match=message) as failure:
         build("linear", **fields)(make_subject())
     assert "\n" not in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"lr": 1e20}, r"evaluator\.linear\.lr=1e\+20: the probe diverged"),
+        (
+            {"optimizer": "lbfgs", "weight_decay": 1e-30},
+            r"evaluator\.linear\.optimizer=lbfgs: not converged",
+        ),
+    ],
+)
+def test_a_probe_that_fails_says_so(fields: dict[str, Any], message: str) -> None:
+    """Features of size 1e20 and mislabelled: nothing can fit them in float32."""
+    features, targets = clusters(1, 70)
+    split = features * 1e20, targets
+    with pytest.raises(RunFailed, match=message):
+        build("linear", **fields)(of_tensors(split, split))
 
 
 def test_augment_without_an_augmentation_is_refused() -> None:
@@ -552,14 +570,14 @@ def test_evaluators_of_features_need_no_classifier(name: str) -> None:
     assert build(name, **ROWS[name][0])(make_subject(classifier=None)) == with_one
 
 
-def test_accuracy_is_the_count() -> None:
-    logits, targets = clusters(1, 200, classes=7, width=7)
-    metrics = build("classifier")(of_tensors((logits, targets), (logits, targets)))
-    ranked = np.argsort(-logits.numpy(), axis=1)
-    assert metrics["top1"] == pytest.approx((ranked[:, 0] == targets.numpy()).mean())
-    assert metrics["top5"] == pytest.approx(
-        (ranked[:, :5] == targets.numpy()[:, None]).any(1).mean()
-    )
+@pytest.mark.parametrize("classes", [2, 5, 6, 40])
+def test_accuracies_are_torchmetrics(classes: int) -> None:
+    split = clusters(1, 400, classes=classes, width=classes)
+    metrics = build("classifier")(of_tensors(split, split))
+    assert set(metrics) == ({"top1", "top5"} if classes > 5 else {"top1"})
+    for name, value in metrics.items():
+        expected = multiclass_accuracy(*split, classes, top_k=int(name[3:]), average="micro")
+        assert value == pytest.approx(expected.item())
 
 
 @pytest.mark.parametrize("bins", [1, 10, 15])
@@ -592,3 +610,10 @@ def test_constant_logits_are_calibrated_to_chance() -> None:
     metrics = build("calibration")(of_tensors(split, split))
     assert metrics["ece"] == pytest.approx(0, abs=1e-6)
     assert metrics["nll"] == pytest.approx(math.log(7), rel=1e-6)
+
+
+def test_probability_one_shares_the_last_bin() -> None:
+    """One sample certain and wrong, one at 0.95 and right: |1.95 - 1| / 2 if they share a bin."""
+    logits = torch.tensor([[100.0, 0.0], [math.log(0.05), math.log(0.95)]])
+    split = logits, torch.tensor([1, 1])
+    assert build("calibration", bins=10)(of_tensors(split, split))["ece"] == pytest.approx(0.475)

@@ -167,6 +167,14 @@ def test_command_draws_on_the_terminal(root):
     assert "b toy loss.temperature=0.5" in shown
 
 
+def test_a_run_left_out_is_told(root):
+    (run_path(root, "toy", A, 1) / SUMMARY).write_text("{")
+    words = ["toy", "--results", str(root), "--metric", "train/loss"]
+    done = CliRunner().invoke(command, words, catch_exceptions=False)
+    assert done.stderr == "left out, unreadable: 1 run; `ppr results` tells which\n"
+    assert "loss.temperature=0.1 (n=2)" in done.stdout
+
+
 def test_command_refuses_in_one_line(root, tmp_path):
     def call(*words):
         CliRunner().invoke(command, ["--results", str(root), *words], catch_exceptions=False)

@@ -7,7 +7,8 @@ uniformly and symmetrically about "no change"; the noise is Gaussian:
   scale       largest relative change of size
   brightness  largest relative change of brightness
   noise       standard deviation, as a fraction of full brightness
-Pixels from outside the image are black. Values stay in [0, 1] before normalising.
+Pixels from outside the image are black. Values stay in [0, 1] before normalising. The defaults
+suit supervised contrast on scikit-learn's 8x8 digits: twice as strong did worse there.
 
 Raises BadRequest for inputs that are not images, scale = 1.
 """

@@ -1,8 +1,7 @@
 """Random crop of the zero-padded image and horizontal flip: the usual CIFAR recipe for classifiers.
 
-He et al., Deep Residual Learning (https://arxiv.org/abs/1512.03385), section 4.2: "4 pixels are
-padded on each side, and a 32x32 crop is randomly sampled from the padded image or its horizontal
-flip". As torchvision's RandomCrop(size, padding), RandomHorizontalFlip(flip), Normalize.
+As `transform_train` in main.py of kuangliu/pytorch-cifar: torchvision's RandomCrop(32, padding=4),
+RandomHorizontalFlip(), Normalize.
 
 Optional, after normalising, so that 0 is the mean colour:
   cutout   side of the square of Cutout, DeVries & Taylor (https://arxiv.org/abs/1708.04552), its

@@ -16,7 +16,7 @@ from ppr.errors import BadRequest, RunFailed, choices
 from ppr.report.terminal import print_table
 
 if TYPE_CHECKING:
-    from ppr.data.source import Source
+    from ppr.data.source import ArraySource
 
 STYLES = {"ok": "green", "failed": "red", "not checked": "yellow", "not here": "yellow"}
 
@@ -101,7 +101,7 @@ def check(names: tuple[str, ...], root: str | None, as_json: bool) -> None:
         raise RunFailed(f"not the published data: {', '.join(failed)}")
 
 
-def _sources(names: Iterable[str], root: str | None) -> dict[str, Source]:
+def _sources(names: Iterable[str], root: str | None) -> dict[str, ArraySource]:
     """The data sets with a card of their own (`hub_images` is many), or those named."""
     kinds = {name: registry.load("dataset", name) for name in registry.names("dataset")}
     known = {name: kind for name, kind in kinds.items() if hasattr(kind, "card")}
@@ -112,7 +112,7 @@ def _sources(names: Iterable[str], root: str | None) -> dict[str, Source]:
     return {name: known[name](folder) for name in names or known}
 
 
-def _described(name: str, source: Source) -> dict[str, Any]:
+def _described(name: str, source: ArraySource) -> dict[str, Any]:
     try:
         place = source.find()
         where = "not here" if place is None else place.kind

@@ -14,8 +14,8 @@ from typing import Any
 import click
 
 from ppr.cli.papers import resolve
-from ppr.errors import BadRequest
-from ppr.papers.cells import Filled, Results, cells
+from ppr.papers.board import fill_tables
+from ppr.papers.cells import Filled, Results
 from ppr.papers.claims import Verdict, judge
 from ppr.papers.files import find_all, folders, load
 from ppr.papers.schema import SCALES, Paper
@@ -37,15 +37,9 @@ def command(*, slug: str, root: str | None, as_json: bool) -> None:
     """
     paper = load(slug, folders())
     results = Results(resolve, scan(results_root(root)))
-    problem = ""
-    verdicts: list[Verdict] = []
-    filled: list[Filled] = []
-    try:
-        verdicts = judge(paper, results)
-        for name, table in paper.tables.items():
-            filled += [results.fill(cell) for cell in cells(name, table)]
-    except BadRequest as error:  # the paper can be read even where its experiments are yet to come
-        problem = str(error)
+    tables, problems = fill_tables(paper, results)
+    filled = [cell for found in tables.values() for cell in found]
+    verdicts = judge(paper, results)
     files = [str(find_all(folders())[slug]), *_files(filled)]
     costs = list(_costs(filled))
     if as_json:
@@ -55,7 +49,7 @@ def command(*, slug: str, root: str | None, as_json: bool) -> None:
             "experiments": sorted({cell.experiment for cell in filled}),
             "files": files,
             "cost": costs,
-            "problem": problem or None,
+            "problems": problems,
         }
         click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
         return
@@ -71,8 +65,8 @@ def command(*, slug: str, root: str | None, as_json: bool) -> None:
         click.echo(f"  {file}")
     for cost in costs:
         click.echo(f"\n{_cost_line(cost)}")
-    if problem:
-        click.echo(f"\nnot implemented in full: {problem}")
+    for problem in problems:
+        click.echo(f"\nyet to come: {problem}")
 
 
 def _print_reference(paper: Paper) -> None:

@@ -9,17 +9,21 @@ from dataclasses import asdict
 import click
 
 from ppr.papers.board import Standing, board
+from ppr.papers.cache import Variants
 from ppr.papers.files import folders
 from ppr.report.terminal import print_table
 from ppr.results.tree import results_root
 
 
-def resolve(overrides: Sequence[str]) -> tuple[str, str]:
-    """The experiment and variant that overrides ask for."""
+def _composed(overrides: Sequence[str]) -> tuple[str, str]:
     from ppr.config.compose import compose
 
     config = compose(overrides)
     return config.experiment, config.variant
+
+
+resolve = Variants(_composed)
+"""The experiment and variant that a cell's overrides ask for."""
 
 
 @click.command(name="papers")
@@ -53,7 +57,7 @@ def command(*, family: str | None, root: str | None, as_json: bool) -> None:
         for paper, standing in found
     ]
     print_table(["paper", "year", "family", "implemented", "reached", "verdicts"], rows)
-    done = sum(bool(standing.scales) and not standing.problem for _, standing in found)
+    done = sum(bool(standing.scales) for _, standing in found)
     click.echo(f"{len(found)} papers, {done} implemented, {len(found) - done} planned")
     for paper, standing in found:
         if standing.problem:
@@ -61,7 +65,7 @@ def command(*, family: str | None, root: str | None, as_json: bool) -> None:
 
 
 def implemented(standing: Standing) -> str:
-    return "planned" if standing.problem or not standing.scales else ", ".join(standing.scales)
+    return ", ".join(standing.scales) or "planned"
 
 
 def counts(verdicts: Mapping[str, Mapping[str, int]]) -> str | None:

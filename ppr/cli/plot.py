@@ -41,7 +41,11 @@ def command(
     where = results_root(root)
     if root and not where.is_dir():
         raise BadRequest(f"--results {root}: no such folder")
-    found = groups(scan(where), runs)
+    seen = scan(where)
+    found = groups(seen, runs)
+    if seen.problems:  # one of them may be a seed that is missed here
+        problems = count(len(seen.problems), "run")
+        click.echo(f"left out, unreadable: {problems}; `ppr results` tells which", err=True)
     names = metric.split(",") if metric else default_metrics(found)
     panels = [Panel(name, *curves(found, name)) for name in names]
     if output:

@@ -10,7 +10,6 @@ from typing import Any
 import click
 
 from ppr.cli.words import Words
-from ppr.errors import BadRequest, PprError
 
 
 @click.command(context_settings={"ignore_unknown_options": False})
@@ -24,6 +23,7 @@ from ppr.errors import BadRequest, PprError
     help="A folder with configs of your own (experiment/, loss/, …).",
 )
 @click.option("--force", is_flag=True, help="Run again; the earlier result is kept aside.")
+@click.option("--yes", is_flag=True, help="Start a sweep however large it is.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON, nothing else.")
 def command(
@@ -32,6 +32,7 @@ def command(
     cfg: bool,
     config_dir: tuple[Path, ...],
     force: bool,
+    yes: bool,
     quiet: bool,
     as_json: bool,
 ) -> int:
@@ -43,27 +44,29 @@ def command(
       ppr run model=resnet18 loss.temperature=0.07 engine.precision=bf16
       ppr run experiment=supcon_cifar100 scale=smoke       two steps on random data
       ppr run -m loss.temperature=0.05,0.1 'seed=range(0,5)'
+      ppr run -m seed=0,1,2 launcher=slurm launcher.time=120
 
     KEY=VALUE is Hydra's override grammar: GROUP=OPTION chooses a component (see
     `ppr list`), GROUP.FIELD=VALUE sets one of its fields (see `ppr show`).
     """
-    from ppr.config.compose import add_config_dir, compose, expand
+    from ppr.config.compose import add_config_dir, compose
+    from ppr.launchers.launch import run_sweep
+    from ppr.launchers.plan import make_plan
 
     for folder in config_dir:
         add_config_dir(folder)
+    if cfg:
+        for config in make_plan(words, confirmed=yes).configs if multirun else [compose(words)]:
+            _print_config(config)
+        return 0
     if not multirun:
         config = compose(words)
-        if cfg:
-            _print_config(config)
+        if (config["launcher"] or {}).get("name") in (None, "local"):
+            _run(config, force, quiet, as_json)
             return 0
-        _run(config, force, quiet, as_json)
-        return 0
-    configs = [compose(point) for point in expand(words)]
-    if cfg:
-        for config in configs:
-            _print_config(config)
-        return 0
-    return _sweep(configs, force, quiet, as_json)
+    return run_sweep(
+        words, config_dirs=config_dir, yes=yes, force=force, quiet=quiet, as_json=as_json
+    )
 
 
 def _run(config: Any, force: bool, quiet: bool, as_json: bool) -> dict[str, Any]:
@@ -94,26 +97,6 @@ def _print_result(summary: dict[str, Any], folder: Path, before: bool) -> None:
     if data:
         click.echo(f"test split of {data['name']} ({data['test']} samples); fractions of 1")
     click.echo(f"results: {folder}")
-
-
-def _sweep(configs: list[Any], force: bool, quiet: bool, as_json: bool) -> int:
-    """One after another; a run that fails is named and the others go on."""
-    if len({(config.experiment, config.run_id) for config in configs}) < len(configs):
-        raise BadRequest("-m: two points of the sweep are the same run")
-    failed = 0
-    for number, config in enumerate(configs, 1):
-        if not (quiet or as_json):
-            click.echo(f"[{number}/{len(configs)}] {' '.join(config.overrides)}")
-        try:
-            _run(config, force, quiet, as_json)
-        except PprError as error:
-            if error.exit_code > 2:
-                raise
-            failed += 1
-            click.echo(f"ppr: {' '.join(config.overrides)}: {error}", err=True)
-    if failed and not quiet:
-        click.echo(f"ppr: {failed} of {len(configs)} runs failed", err=True)
-    return 1 if failed else 0
 
 
 def _print_config(config: Any) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ppr.data import hub
-from ppr.data.source import Source
+from ppr.data.source import ArraySource
 from ppr.errors import RunFailed
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Finding:
     detail: str
 
 
-def check(source: Source, place: hub.Place) -> Iterator[Finding]:
+def check(source: ArraySource, place: hub.Place) -> Iterator[Finding]:
     """Each check of the data set at `place`; decodes all of it, past the cache."""
     name = source.card.name
     try:
@@ -51,7 +51,7 @@ def _hashes(name: str, place: hub.Place) -> Finding:
     return Finding(name, "sha256", "not checked", detail)
 
 
-def _labels(source: Source, split: str, targets: np.ndarray) -> Finding:
+def _labels(source: ArraySource, split: str, targets: np.ndarray) -> Finding:
     import numpy as np
 
     card = source.card
@@ -64,13 +64,13 @@ def _labels(source: Source, split: str, targets: np.ndarray) -> Finding:
     return Finding(card.name, f"{split} labels", "ok" if good else "failed", detail)
 
 
-def _shape(source: Source, split: str, inputs: np.ndarray) -> Finding:
+def _shape(source: ArraySource, split: str, inputs: np.ndarray) -> Finding:
     good = inputs.shape[1:] == source.card.shape
     detail = f"{inputs.dtype} {' x '.join(map(str, inputs.shape))}"
     return Finding(source.card.name, f"{split} inputs", "ok" if good else "failed", detail)
 
 
-def _statistics(source: Source, images: np.ndarray) -> Finding:
+def _statistics(source: ArraySource, images: np.ndarray) -> Finding:
     import torch
 
     from ppr.data.dataset import channel_statistics

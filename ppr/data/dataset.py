@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # light commands read the cards of components that import this module
     from torch import Tensor
 
+    from ppr.data.card import Card
     from ppr.data.stream import StreamSplit
 
 
@@ -44,6 +45,31 @@ class Dataset:
     std: tuple[float, ...]
     digest: str
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def assemble(
+    card: Card,
+    train: Split,
+    validation: Split | None,
+    test: Split,
+    extra: Mapping[str, Any] | None = None,
+) -> Dataset:
+    """A `Dataset` of resident splits, described by its card, with its digest."""
+    mean, std = card.mean, card.std
+    if not mean and len(card.shape) == 3:
+        mean, std = channel_statistics(train.inputs)
+    return Dataset(
+        name=card.name,
+        train=train,
+        validation=validation,
+        test=test,
+        shape=card.shape,
+        classes=card.classes,
+        mean=mean,
+        std=std,
+        digest=digest({"train": train, "validation": validation, "test": test}),
+        extra=extra or {},
+    )
 
 
 def digest(splits: Mapping[str, Split | None]) -> str:

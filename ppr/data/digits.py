@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ppr.data.card import Card
 from ppr.data.hub import Place
-from ppr.data.source import Source
+from ppr.data.source import ArraySource
 from ppr.errors import BadRequest
 from ppr.fields import Count, Whole
 from ppr.registry import component
@@ -27,7 +27,7 @@ TOTAL = 1797
 
 
 @component("dataset")
-class Digits(Source):
+class Digits(ArraySource):
     """The desk-scale image set: needs no file and no network."""
 
     card = Card(

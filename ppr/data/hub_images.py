@@ -10,7 +10,6 @@ and deviation that torchvision documents for its ImageNet models, unless `mean` 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,6 @@ from ppr.registry import component
 
 if TYPE_CHECKING:
     from ppr.data.dataset import Dataset
-    from ppr.data.source import Examples
     from ppr.data.stream import StreamSplit
 
 
@@ -69,9 +67,6 @@ class HubImages(Source):
             mean=tuple(mean),
             std=tuple(std),
         )
-
-    def read(self) -> Mapping[str, Examples]:
-        raise NotImplementedError("a streamed set is not read into memory; see load()")
 
     def load(self) -> Dataset:
         from ppr.data.dataset import Dataset

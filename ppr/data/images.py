@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ppr.data import hub
-from ppr.data.source import Source, read_parquet
+from ppr.data.source import ArraySource, read_parquet
 from ppr.errors import RunFailed
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ppr.data.source import Examples
 
 
-class ImageSource(Source):
+class ImageSource(ArraySource):
     """A data set of small images: uint8 [N, C, H, W] and int64 [N]."""
 
     def read(self) -> Mapping[str, Examples]:

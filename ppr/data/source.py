@@ -1,8 +1,8 @@
 """The base of dataset components: arrays in, a `Dataset` with its splits out.
 
-A component gives its card and `read()`; the splitting, the limit, the digest and the synthetic
-stand-in are here. Nothing at the top of these modules imports torch, so that `ppr data list` can
-read the cards.
+A set that fits in memory is an `ArraySource` with a card and `read()`; the splitting, the limit,
+the digest and the synthetic stand-in are here. Nothing at the top of these modules imports torch,
+so that `ppr data list` can read the cards.
 """
 
 from __future__ import annotations
@@ -49,17 +49,6 @@ class Source(ABC):
         self.limit = limit
 
     @abstractmethod
-    def read(self) -> Mapping[str, Examples]:
-        """The published splits, "train" and "test", as arrays."""
-
-    def find(self) -> hub.Place | None:
-        """Where the data is on this machine, without asking the network; None if nowhere."""
-        return hub.find(self.card, self.root)
-
-    def arrays(self) -> Mapping[str, Examples]:
-        """What `read` gives; a source whose reading is slow caches it here."""
-        return self.read()
-
     def load(self) -> Dataset:
         """Read the data and split it.
 
@@ -67,37 +56,10 @@ class Source(ABC):
             BadRequest: the data is not here and cannot be had, or the split asks for too much.
             RunFailed: a file is torn or is not the published data.
         """
-        import torch
 
-        from ppr.data.dataset import Dataset, Split, channel_statistics, digest
-
-        arrays = self.arrays()
-        kept, held = self.split(arrays["train"][1])
-
-        def take(part: str, rows: np.ndarray | None = None) -> Split:
-            inputs, targets = arrays[part]
-            if rows is not None:
-                inputs, targets = inputs[rows], targets[rows]
-            return Split(torch.from_numpy(inputs), torch.from_numpy(targets))
-
-        train = take("train", kept)
-        validation = None if held is None else take("train", held)
-        test = take("test")
-        card = self.card
-        mean, std = card.mean, card.std
-        if not mean and len(card.shape) == 3:
-            mean, std = channel_statistics(train.inputs)
-        return Dataset(
-            name=card.name,
-            train=train,
-            validation=validation,
-            test=test,
-            shape=card.shape,
-            classes=card.classes,
-            mean=mean,
-            std=std,
-            digest=digest({"train": train, "validation": validation, "test": test}),
-        )
+    def find(self) -> hub.Place | None:
+        """Where the data is on this machine, without asking the network; None if nowhere."""
+        return hub.find(self.card, self.root)
 
     def split(self, targets: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Rows of the training and the validation part; None for all rows, and for no part."""
@@ -122,6 +84,35 @@ class Source(ABC):
         from ppr.data.synthetic import synthetic
 
         return synthetic(self.card, n, validation=self.validation > 0, seed=seed)
+
+
+class ArraySource(Source):
+    """A data set that fits in memory: `read` gives the published arrays, `load` splits them."""
+
+    @abstractmethod
+    def read(self) -> Mapping[str, Examples]:
+        """The published splits, "train" and "test", as arrays."""
+
+    def arrays(self) -> Mapping[str, Examples]:
+        """What `read` gives; a source whose reading is slow caches it here."""
+        return self.read()
+
+    def load(self) -> Dataset:
+        import torch
+
+        from ppr.data.dataset import Split, assemble
+
+        arrays = self.arrays()
+        kept, held = self.split(arrays["train"][1])
+
+        def take(part: str, rows: np.ndarray | None = None) -> Split:
+            inputs, targets = arrays[part]
+            if rows is not None:
+                inputs, targets = inputs[rows], targets[rows]
+            return Split(torch.from_numpy(inputs), torch.from_numpy(targets))
+
+        validation = None if held is None else take("train", held)
+        return assemble(self.card, take("train", kept), validation, take("test"))
 
 
 def read_parquet(file: Path, columns: Sequence[str]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ppr.data.card import Card
-from ppr.data.dataset import Dataset, Split, channel_statistics, digest
+from ppr.data.dataset import Dataset, Split, assemble
 
 
 def synthetic(card: Card, n: int, *, validation: bool = False, seed: int = 0) -> Dataset:
@@ -27,18 +27,4 @@ def synthetic(card: Card, n: int, *, validation: bool = False, seed: int = 0) ->
 
     train, test = split(), split()
     held = split() if validation else None
-    mean, std = card.mean, card.std
-    if not mean and len(card.shape) == 3:
-        mean, std = channel_statistics(train.inputs)
-    return Dataset(
-        name=card.name,
-        train=train,
-        validation=held,
-        test=test,
-        shape=card.shape,
-        classes=card.classes,
-        mean=mean,
-        std=std,
-        digest=digest({"train": train, "validation": held, "test": test}),
-        extra={"synthetic": True},
-    )
+    return assemble(card, train, held, test, {"synthetic": True})

@@ -96,7 +96,10 @@ class Batches:
     def _load(self, order: Tensor) -> Iterator[Batch]:
         source = _Rows(self.split, order)
         pinned = self.device.type == "cuda"
-        loader = DataLoader(source, batch_size=None, num_workers=self.workers, pin_memory=pinned)
+        own = torch.Generator()  # else it would draw from the global one, which a resumed run has not
+        loader = DataLoader(
+            source, batch_size=None, num_workers=self.workers, pin_memory=pinned, generator=own
+        )
         for inputs, targets, indices in loader:
             move = [part.to(self.device, non_blocking=True) for part in (inputs, targets, indices)]
             yield Batch(*move)

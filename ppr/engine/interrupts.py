@@ -10,7 +10,9 @@ from types import FrameType
 
 from ppr.errors import PprError
 
-_ASKING = [signal.SIGINT, signal.SIGTERM]
+# Ctrl-C and `kill`; then the two that SLURM is asked to send before a time limit or a preemption.
+_ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+_active: list[StopRequest] = []
 
 
 class Interrupted(PprError):
@@ -29,8 +31,16 @@ class StopRequest:
 
 
 @contextmanager
-def stop_on_signal() -> Iterator[StopRequest]:
-    """Turn the first SIGINT or SIGTERM into a flag; a second one acts at once, as it used to."""
+def stop_on_signal(*, patient: bool = False) -> Iterator[StopRequest]:
+    """Turn the first signal that asks to stop into a flag; a second acts at once, as it used to.
+
+    Within another `stop_on_signal` the outer one's flag is shared, so that a signal that came while
+    the run was still being set up is not lost. `patient` takes later signals for the same request:
+    a job scheduler sends several in a row and kills by itself when it has waited enough.
+    """
+    if _active:
+        yield _active[-1]
+        return
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request  # only the main thread may set handlers
@@ -38,13 +48,16 @@ def stop_on_signal() -> Iterator[StopRequest]:
     before = {number: signal.getsignal(number) for number in _ASKING}
 
     def note(number: int, frame: FrameType | None) -> None:
-        request.received = signal.Signals(number)
-        signal.signal(number, before[signal.Signals(number)])
+        request.received = request.received or signal.Signals(number)
+        if not patient:
+            signal.signal(number, before[signal.Signals(number)])
 
     for number in _ASKING:
         signal.signal(number, note)
+    _active.append(request)
     try:
         yield request
     finally:
+        _active.remove(request)
         for number, handler in before.items():
             signal.signal(number, handler)

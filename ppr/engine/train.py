@@ -74,6 +74,7 @@ def evaluate(
         device=bench.device,
         autocast=lambda: autocast(bench.device, bench.precision),
         batch_size=max(bench.settings.batch_size, 256),
+        workers=bench.settings.workers,
         seed=bench.seed,
         target_split=split,  # type: ignore[arg-type]
     )

@@ -1,6 +1,6 @@
 """Accuracy of the classifier that the task trained.
 
-Metrics, fractions of 1: `top1`; `top5` with more than five classes. torchmetrics counts them.
+Metrics, fractions of 1: `top1`; `top5` with more than five classes.
 
 Raises BadRequest if the task trains no classifier, RunFailed on NaN or infinite logits.
 """

@@ -34,7 +34,7 @@ def evaluating(*modules: nn.Module) -> Iterator[None]:
         yield
     finally:
         for part, training in found:
-            part.training = training  # not .train(): it would overrule parts frozen in eval mode
+            part.training = training  # not .train(), which recurses and may be overridden
 
 
 @dataclass(kw_only=True, eq=False)

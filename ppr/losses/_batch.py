@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from ppr.losses._partition import first_order
 
 
 def widen(x: Tensor) -> Tensor:
-    """At least float32: half-precision similarities and exponentials would lose the loss's digits."""
+    """At least float32: exponentials of half-precision logits would lose the loss's digits."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
@@ -23,16 +24,16 @@ class _Normalise(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, length: float) -> Tensor:
         norm = torch.linalg.vector_norm(x, dim=1, keepdim=True).clamp_(min=1e-12).div_(length)
-        z = x / norm
+        z: Tensor = x / norm
         ctx.save_for_backward(z, norm)
         ctx.length = length
         return z
 
     @staticmethod
-    @once_differentiable
+    @first_order
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         z, norm = ctx.saved_tensors
-        radial = torch.linalg.vecdot(z, grad).unsqueeze(1).div_(ctx.length**2)
+        radial = (z * grad).sum(1, keepdim=True).div_(ctx.length**2)
         return torch.addcmul(grad, z, radial, value=-1).div_(norm), None
 
 

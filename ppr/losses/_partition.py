@@ -13,13 +13,13 @@ a small batch pays for one matrix product forwards and one backwards.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 SAFE_BOUND = 43.0
 """Logits within ±43 need no maximum taken off: e**±43, their sums over any batch and their ratios
@@ -30,6 +30,18 @@ STRIP_ELEMENTS = {"cpu": 1 << 20}
 STRIP_ELEMENTS_ELSEWHERE = 1 << 24
 MIN_ROWS = 64
 """Strips of fewer rows would starve the matrix product."""
+
+
+def first_order(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """Refuse `create_graph=True`, of which torch's once_differentiable makes a silent constant."""
+
+    @functools.wraps(backward)
+    def checked(*args: Any) -> Any:
+        if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+            raise RuntimeError("the contrastive losses have no second derivative (create_graph)")
+        return backward(*args)
+
+    return checked
 
 
 def log_partition(
@@ -110,7 +122,7 @@ class _LogPartition(torch.autograd.Function):
         return lse
 
     @staticmethod
-    @once_differentiable
+    @first_order
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         anchors, candidates, lse, whole = ctx.saved_tensors
         # A row of -inf only: exp(-inf - 0) = 0, where exp(-inf + inf) is not a number.
@@ -147,7 +159,7 @@ class _SymmetricLogPartition(torch.autograd.Function):
         return total.log()
 
     @staticmethod
-    @once_differentiable
+    @first_order
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         z, total, whole = ctx.saved_tensors
         share = grad / total.clamp(min=torch.finfo(total.dtype).tiny)

@@ -3,8 +3,9 @@
 Paper: Khosla et al., "Supervised Contrastive Learning", NeurIPS 2020, arXiv:2004.11362v5. For unit
 vectors z_i over all views I of a batch, A(i) = I \\ {i}, and P(i) = those of A(i) in i's class:
 
-    L_out = sum_i -1/|P(i)| sum_{p in P(i)} log( e^{z_i.z_p/t} / sum_{a in A(i)} e^{z_i.z_a/t} )  (2)
-    L_in  = sum_i -log( 1/|P(i)| sum_{p in P(i)} e^{z_i.z_p/t} / sum_{a in A(i)} e^{z_i.z_a/t} )  (3)
+    L_out = sum_i -1/|P(i)| sum_{p in P(i)} log( e^{z_i.z_p/t} / Z_i )                           (2)
+    L_in  = sum_i -log( 1/|P(i)| sum_{p in P(i)} e^{z_i.z_p/t} / Z_i )                           (3)
+    Z_i   = sum_{a in A(i)} e^{z_i.z_a/t}
 
 L_in <= L_out by Jensen's inequality; the paper trains with L_out. Where the paper and the authors'
 code (github.com/HobbitLong/SupContrast, losses.py) differ, this follows the code:
@@ -29,11 +30,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from ppr.fields import Literal, Positive
 from ppr.losses._batch import normalised_views
-from ppr.losses._partition import log_partition
+from ppr.losses._partition import first_order, log_partition
 from ppr.registry import component
 
 
@@ -56,10 +56,11 @@ def supcon(
     if variant == "out":
         attraction = _Attraction.apply(z, ids, sizes)
     else:
-        near = log_partition(z, groups=(ids, ids), bound=bound) - (sizes - 1).log()
+        near = log_partition(z, groups=(ids, ids), bound=bound) - (sizes - 1).to(z.dtype).log()
         attraction = near.masked_fill(sizes == 1, 0).sum()
     scale = 1 if base_temperature is None else temperature / base_temperature
-    return (torch.dot(lse, paired) - attraction) * (scale / len(z))
+    loss: Tensor = ((lse * paired).sum() - attraction) * (scale / len(z))
+    return loss
 
 
 class _Attraction(torch.autograd.Function):
@@ -75,10 +76,10 @@ class _Attraction(torch.autograd.Function):
         positives = sizes.sub(1).clamp_(min=1).unsqueeze(1)
         means = sums.index_select(0, ids).sub_(z).div_(positives)
         ctx.save_for_backward(means)
-        return torch.dot(z.view(-1), means.view(-1))
+        return (z * means).sum()
 
     @staticmethod
-    @once_differentiable
+    @first_order
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         (means,) = ctx.saved_tensors
         return means * (2 * grad), None, None
@@ -94,11 +95,15 @@ class SupConLoss(nn.Module):
         base_temperature: Positive | None = None,
     ) -> None:
         super().__init__()
-        self.options = {
-            "temperature": temperature,
-            "variant": variant,
-            "base_temperature": base_temperature,
-        }
+        self.temperature = temperature
+        self.variant = variant
+        self.base_temperature = base_temperature
 
     def forward(self, embeddings: Tensor, labels: Tensor | None = None) -> Tensor:
-        return supcon(embeddings, labels, **self.options)
+        return supcon(
+            embeddings,
+            labels,
+            temperature=self.temperature,
+            variant=self.variant,
+            base_temperature=self.base_temperature,
+        )

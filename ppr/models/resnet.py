@@ -9,7 +9,7 @@ https://arxiv.org/abs/1512.03385, table 1.
 The blocks are torchvision's. The stem `cifar` (3x3 convolution of stride 1, no max-pooling) is the
 one of networks/resnet_big.py in https://github.com/HobbitLong/SupContrast, which has the same
 blocks, stride on the 3x3 convolution of a bottleneck, and He initialisation (fan out).
-`zero_init_residual` starts each residual branch at zero: https://arxiv.org/abs/1706.02677, §5.1.
+`zero_init_residual` starts each residual branch at zero: https://arxiv.org/abs/1706.02677.
 
 Shapes: [N, C, H, W] -> [N, 512] (depth 18, 34) or [N, 2048] (depth 50).
 """
@@ -39,12 +39,13 @@ def resnet(
     stem: Literal["cifar", "imagenet"] = "cifar",
     zero_init_residual: bool = False,
 ) -> nn.Module:
-    model: nn.Module = ResNet(*BLOCKS[depth], zero_init_residual=zero_init_residual)
+    body = ResNet(*BLOCKS[depth], zero_init_residual=zero_init_residual)
     size, stride = (3, 1) if stem == "cifar" else (7, 2)
-    model.conv1 = nn.Conv2d(shape[0], 64, size, stride, padding=size // 2, bias=False)
-    nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
+    body.conv1 = nn.Conv2d(shape[0], 64, size, stride, padding=size // 2, bias=False)
+    nn.init.kaiming_normal_(body.conv1.weight, mode="fan_out", nonlinearity="relu")
     if stem == "cifar":
-        model.maxpool = nn.Identity()
-    setattr(model, "features", model.fc.in_features)  # noqa: B010  nn.Module's stub takes no int
-    model.fc = nn.Identity()
+        body.maxpool = nn.Identity()
+    body.features = body.fc.in_features
+    body.fc = nn.Identity()
+    model: nn.Module = body
     return model

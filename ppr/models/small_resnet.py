@@ -1,7 +1,7 @@
 """A small ResNet that trains fast on a CPU: 0.31 million parameters at its defaults.
 
 Meant for desk-scale runs at 32x32 and below. The stem strides at once, so that the costly
-high-resolution stage is never computed: 12 million multiply-adds for a 32x32 image, against 556
+high-resolution stage is never computed: 12 million multiply-adds for a 32x32 image, against 555
 million for ResNet-18 with the CIFAR stem. It is not a model of any paper.
 
 The residual blocks are those of He et al., https://arxiv.org/abs/1512.03385 (torchvision's
@@ -27,7 +27,12 @@ class SmallResNet(nn.Module):
     features: int
 
     def __init__(
-        self, shape: tuple[int, ...], *, width: Count = 32, blocks: Count = 1, stem_stride: Count = 2
+        self,
+        shape: tuple[int, ...],
+        *,
+        width: Count = 32,
+        blocks: Count = 1,
+        stem_stride: Count = 2,
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = [

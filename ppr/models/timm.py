@@ -31,16 +31,17 @@ def timm_model(shape: tuple[int, ...], *, variant: str, pretrained: bool = False
         raise BadRequest(f"model.name={name} needs timm: pip install 'ppr[timm]'") from None
     # A name on a hub (hf-hub:..., local-dir:...) could bring code along; only timm's own are taken.
     if ":" in variant or not timm.is_model(variant):
-        known = timm.list_models(pretrained=True) if "." in variant else timm.list_models()
+        every = timm.list_models(pretrained=True) if "." in variant else timm.list_models()
+        known = [other for other in every if other.startswith(variant)] or every
         raise BadRequest(f"unknown model.name={name!r}: {choices(variant, known)}")
     options: dict[str, Any] = {"in_chans": shape[0]}
-    weights = timm.get_pretrained_cfg(variant)
-    if weights is not None and weights.fixed_input_size:
-        options["img_size"] = shape[1:]
     try:
+        weights = timm.get_pretrained_cfg(variant)
+        if weights is not None and weights.fixed_input_size:
+            options["img_size"] = shape[1:]
         body = timm.create_model(variant, pretrained=pretrained, num_classes=0, **options)
     except OSError as error:
-        raise RunFailed(f"model.pretrained=true: cannot get the weights of {name}: {error}") from None
+        raise RunFailed(f"model.pretrained=true: no weights of {name}: {error}") from None
     except (AssertionError, RuntimeError, ValueError) as error:
         size = "×".join(map(str, shape))
         raise BadRequest(f"model.name={name} for inputs of {size}: {error}") from None

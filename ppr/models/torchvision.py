@@ -35,16 +35,16 @@ def torchvision_model(shape: tuple[int, ...], *, variant: str, pretrained: bool 
         raise BadRequest(f"unknown model.name={name!r}: {choices(variant, known)}")
     channels = shape[0]
     if pretrained and channels != 3:
-        raise BadRequest(f"model.pretrained=true: {name} has weights for 3 channels, not {channels}")
+        raise BadRequest(f"model.pretrained=true: {name} has weights for 3 channels only")
+    weights = "DEFAULT" if pretrained else None
+    options = _options(variant, shape, pretrained)
     try:
-        body = torchvision.models.get_model(
-            variant, weights="DEFAULT" if pretrained else None, **_options(variant, shape, pretrained)
-        )
+        body = torchvision.models.get_model(variant, weights=weights, **options)
     except (AssertionError, ValueError) as error:
         size = "×".join(map(str, shape))
         raise BadRequest(f"model.name={name}: cannot take inputs of {size}: {error}") from None
     except OSError as error:
-        raise RunFailed(f"model.pretrained=true: cannot get the weights of {name}: {error}") from None
+        raise RunFailed(f"model.pretrained=true: no weights of {name}: {error}") from None
     layers = [key for key, part in body.named_modules() if isinstance(part, nn.Linear | nn.Conv2d)]
     body.set_submodule(layers[-1], nn.Identity())
     if channels != 3:

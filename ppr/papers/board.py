@@ -7,32 +7,28 @@ ppr, and the summaries of its experiments. Any of these changed, it is worked ou
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import ppr
-from ppr.errors import BadRequest
+from ppr.errors import BadRequest, choices
+from ppr.papers.cache import Kept, code_stamp, digest, stamp
 from ppr.papers.files import Reference, find_all, read, reference
 
 if TYPE_CHECKING:
-    from ppr.papers.cells import Resolve, Results
+    from ppr.papers.cells import Filled, Resolve, Results
+    from ppr.papers.schema import Paper
 
 _EXPERIMENT = re.compile(r"^experiment=(.+)$")
 
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a paper stands. `problem`: why its cells cannot be filled, in one line.
+    """Where a paper stands. `problem`: why some cells cannot be filled, in one line.
 
-    `scales`: those of its tables; `reached`: the largest of a table that has a run in every cell.
+    `scales`: those of the tables whose experiments are there; `reached`: the largest of a table that has a run in every cell.
     `verdicts`: scale -> outcome -> how many claims.
     """
 
@@ -50,8 +46,6 @@ def board(
     if family is not None:
         known = {paper.family for paper in papers}
         if family not in known:
-            from ppr.errors import choices
-
             raise BadRequest(f"--family {family}: {choices(family, known)}")
         papers = [paper for paper in papers if paper.family == family]
     keep = _Cache(root, [folder.parent for folder in where])
@@ -93,44 +87,57 @@ def standing(path: Path, results: Results) -> tuple[Standing, list[str]]:
         for word in cell.overrides
     ]
     experiments = sorted({m[1] for word in words if (m := _EXPERIMENT.match(word))})
-    scales = tuple(s for s in SCALES if any(t.scale == s for t in paper.tables.values()))
-    try:
-        verdicts: dict[str, Counter[str]] = {scale: Counter() for scale in scales}
-        for verdict in judge(paper, results):
-            verdicts[verdict.scale][verdict.outcome] += 1
-        full = {
-            table.scale
-            for name, table in paper.tables.items()
-            if all(results.fill(cell).samples for cell in cells(name, table))
-        }
-    except BadRequest as error:
-        return Standing(scales, problem=str(error)), experiments
-    reached = max(full, key=SCALES.index, default=None)
-    return Standing(scales, reached, {s: dict(c) for s, c in verdicts.items()}), experiments
+    filled, problems = fill_tables(paper, results)
+    ready = {paper.tables[name].scale for name in filled}
+    full = {
+        paper.tables[name].scale
+        for name, found in filled.items()
+        if all(cell.samples for cell in found)
+    }
+    verdicts: dict[str, dict[str, int]] = {}
+    for verdict in judge(paper, results):
+        counted = verdicts.setdefault(verdict.scale, {})
+        counted[verdict.outcome] = counted.get(verdict.outcome, 0) + 1
+    return Standing(
+        scales=tuple(scale for scale in SCALES if scale in ready),
+        reached=max(full, key=SCALES.index, default=None),
+        verdicts=verdicts,
+        problem=problems[0] if problems else None,
+    ), experiments
+
+
+def fill_tables(paper: Paper, results: Results) -> tuple[dict[str, list[Filled]], list[str]]:
+    """The cells of each table whose experiments are there, and what is wrong with the others."""
+    from ppr.papers.cells import cells
+
+    filled: dict[str, list[Filled]] = {}
+    problems: list[str] = []
+    for name, table in paper.tables.items():
+        try:
+            filled[name] = [results.fill(cell) for cell in cells(name, table)]
+        except BadRequest as error:
+            problems.append(str(error))
+    return filled, problems
 
 
 class _Cache:
     """Standings by paper, each with a stamp of what it follows from."""
 
     def __init__(self, root: Path, configs: Sequence[Path]) -> None:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         self._root = root.resolve()
-        self._file = base / "ppr" / "papers" / f"{_hash([str(self._root)])}.json"
-        self._code = _hash(_stamps([*configs, Path(ppr.__file__).parent], (".yaml", ".py")))
-        self._known: dict[str, Any] = {}
-        with suppress(OSError, ValueError):
-            self._known = json.loads(self._file.read_text(encoding="utf-8"))
+        self._kept = Kept(f"standings-{digest([str(self._root)])}")
+        self._code = code_stamp(configs)
         self._changed = False
 
     def standing(self, paper: Reference, results: Callable[[], Results]) -> Standing:
-        entry = self._known.get(str(paper.path), {})
+        known = self._kept.content
+        entry = known.get(str(paper.path), {})
         if entry and entry.get("stamp") == self._stamp(entry["experiments"]):
             return Standing(**entry["standing"])
         found, experiments = standing(paper.path, results())
-        stamp = self._stamp(experiments)
-        self._known[str(paper.path)] = {
+        known[str(paper.path)] = {
             "experiments": experiments,
-            "stamp": stamp,
+            "stamp": self._stamp(experiments),
             "standing": asdict(found),
         }
         self._changed = True
@@ -139,38 +146,13 @@ class _Cache:
     def _stamp(self, experiments: Sequence[str]) -> str:
         """The paper's own file is among the configs."""
         live = (
-            f"{path}:{_state(path)}"
+            stamp(path)
             for experiment in experiments
             for path in sorted((self._root / experiment).glob("*/seed=*/summary.json"))
         )
-        published = (f"{path}:{_state(path)}" for path in sorted(self._root.glob("*.jsonl")))
-        return _hash([self._code, *live, *published])
+        published = (stamp(path) for path in sorted(self._root.glob("*.jsonl")))
+        return digest([self._code, *live, *published])
 
     def save(self) -> None:
-        if not self._changed:
-            return
-        # A cache that cannot be written costs time, not the answer.
-        with suppress(OSError):
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            aside = self._file.with_suffix(f".{os.getpid()}")
-            aside.write_text(json.dumps(self._known), encoding="utf-8")
-            aside.replace(self._file)
-
-
-def _stamps(folders: Sequence[Path], endings: tuple[str, ...]) -> Iterator[str]:
-    for folder in folders:
-        if folder.is_dir():
-            for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-                if entry.is_dir():
-                    yield from _stamps([Path(entry.path)], endings)
-                elif entry.name.endswith(endings):
-                    yield f"{entry.path}:{_state(entry)}"
-
-
-def _state(path: Path | os.DirEntry[str]) -> str:
-    found = path.stat()
-    return f"{found.st_mtime_ns}:{found.st_size}"
-
-
-def _hash(parts: Sequence[str] | Iterator[str]) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]
+        if self._changed:
+            self._kept.save()

@@ -152,26 +152,30 @@ def check_claims(paper: Paper) -> None:
 def judge(paper: Paper, results: Results) -> list[Verdict]:
     """The verdict on every claim of a paper, Holm-corrected table by table.
 
-    Raises:
-        BadRequest: a cell names an experiment or a metric that is not there.
+    A claim over a cell that cannot be filled, its experiment yet to come, is not run for that reason.
     """
     plans = {name: plan(paper, name) for name in paper.claims}
     tables = {name: groups[0][0].name for name, groups in plans.items()}
-    filled = {
-        name: [tuple(map(results.fill, group)) for group in groups]
-        for name, groups in plans.items()
-    }
+    filled: dict[str, list[tuple[Filled, ...]]] = {}
+    broken: dict[str, str] = {}
+    for name, groups in plans.items():
+        try:
+            filled[name] = [tuple(map(results.fill, group)) for group in groups]
+        except BadRequest as error:
+            broken[name] = str(error)
     verdicts: dict[str, Verdict] = {}
     for table in dict.fromkeys(tables.values()):
         family = [name for name in plans if tables[name] == table]
         tested = [name for name in family if not isinstance(paper.claims[name], Exact)]
-        trials = {name: _trials(paper.claims[name], filled[name]) for name in tested}
+        trials = {name: _trials(paper.claims[name], filled.get(name)) for name in tested}
         p_for = dict(zip(tested, holm([_p_for(trials[n]) for n in tested]), strict=True))
         p_against = dict(zip(tested, holm([_p_against(trials[n]) for n in tested]), strict=True))
         for name in family:
             claim, scale = paper.claims[name], paper.tables[table].scale
             about = (name, claim.says, claim.test, scale, table)
-            if isinstance(claim, Exact):
+            if name in broken:
+                verdicts[name] = Verdict(*about, "not run", broken[name])
+            elif isinstance(claim, Exact):
                 verdicts[name] = _exact(claim, filled[name], about)
             else:
                 p_values = p_for[name], p_against[name]
@@ -179,9 +183,9 @@ def judge(paper: Paper, results: Results) -> list[Verdict]:
     return [verdicts[name] for name in paper.claims]
 
 
-def _trials(claim: Claim, groups: Sequence[tuple[Filled, ...]]) -> list[Trial] | None:
+def _trials(claim: Claim, groups: Sequence[tuple[Filled, ...]] | None) -> list[Trial] | None:
     """The claim's statistics; None where a cell has no run."""
-    if not all(cell.samples for group in groups for cell in group):
+    if groups is None or not all(cell.samples for group in groups for cell in group):
         return None
     return [_trial(claim, group) for group in groups]
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -107,12 +108,14 @@ def seeds_needed(
 
     None: more than 1000.
     """
-    import numpy as np
     from scipy.special import nctdtr, stdtrit
 
-    n = np.arange(2, MOST_SEEDS + 1)
-    squares = np.array([s * s for s, _ in shift.parts])
-    error = np.sqrt(squares.sum() / n)
-    freedom = (n - 1) * squares.sum() ** 2 / (squares**2).sum()
-    reached = 1 - nctdtr(freedom, distance / error, stdtrit(freedom, 1 - level)) >= power
-    return int(n[reached.argmax()]) if reached.any() else None
+    def reached(n: int) -> bool:
+        then = Shift(distance, tuple((s, n) for s, _ in shift.parts))
+        critical = stdtrit(then.freedom, 1 - level)
+        return bool(1 - nctdtr(then.freedom, distance / then.error, critical) >= power)
+
+    # Power grows with n, so the first that reaches it is found by bisection.
+    counts = range(2, MOST_SEEDS + 1)
+    at = bisect_left(counts, True, key=reached)
+    return counts[at] if at < len(counts) else None

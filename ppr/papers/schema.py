@@ -276,7 +276,9 @@ def parse(document: Any, slug: str, where: str) -> Paper:
 
 def _first(error: ValidationError) -> str:
     """The first complaint; a key that does not exist is answered with the one probably meant."""
-    item = error.errors()[0]
+    # A key that is missing has mostly been misspelt, so the misspelt one is the better complaint.
+    items = sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
+    item = items[0]
     # A union's branch is part of pydantic's path, and nothing that the file says.
     path = [str(part) for part in item["loc"] if part not in TESTS]
     name = ".".join(path)

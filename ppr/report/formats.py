@@ -79,6 +79,11 @@ def _tex_char(char: str) -> str:
     return "".join(_TEX.get(c, c) for c in simple) or f"[U+{ord(char):04X}]"
 
 
+def _tex_cell(text: str) -> str:
+    """A negative number's hyphen is a minus."""
+    return tex(re.sub(r"^-(?=\d)", "−", text))
+
+
 def latex(sheet: Sheet) -> str:
     """A document that compiles as it is; its `tabular` can be taken into another."""
     spans, rules, at = [""], [], 2
@@ -90,7 +95,7 @@ def latex(sheet: Sheet) -> str:
     under = [
         cell if cell in ("reported", "difference") else "reproduced" for cell in header(sheet)[1:]
     ]
-    body = lines(sheet, lambda text: rf"\textbf{{{text}}}", tex)
+    body = lines(sheet, lambda text: rf"\textbf{{{text}}}", _tex_cell)
     said = list(notes(sheet))
     said += [f"Missing, {place}: {command}" for place, command in commands(sheet)]
     return "\n".join([
@@ -101,7 +106,7 @@ def latex(sheet: Sheet) -> str:
         r"\begin{document}",
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{tex(sheet.title)}}}",
+        rf"\caption{{{tex(sheet.title)}}}\medskip",
         r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{l{'r' * (at - 2)}}}",
         r"\toprule",
@@ -124,6 +129,7 @@ def latex(sheet: Sheet) -> str:
 
 def html_table(sheet: Sheet) -> str:
     """One `<figure>`, without a style of its own, for a page to take in."""
+    key = html.escape(f"table-{sheet.paper.slug}-{sheet.name}")
     head, second = ["<td></td>"], []
     for column in sheet.table.columns:
         several = sheet.has_reported(column)
@@ -141,10 +147,10 @@ def html_table(sheet: Sheet) -> str:
         for place, command in commands(sheet)
     )
     return "\n".join([
-        f'<figure class="table" id="table-{html.escape(sheet.name)}">',
-        '<div class="wide" tabindex="0" role="region" '
-        f'aria-label="{html.escape(sheet.table.title)}"><table>',
-        f"<caption>{html.escape(sheet.title)}</caption>",
+        f'<figure class="table" id="{key}">',
+        f'<p class="title" id="{key}-title">{html.escape(sheet.title)}</p>',
+        f'<div class="wide" tabindex="0" role="region" aria-labelledby="{key}-title">',
+        f'<table aria-labelledby="{key}-title">',
         f"<thead><tr>{''.join(head)}</tr>",
         f"<tr><td></td>{''.join(second)}</tr></thead>",
         "<tbody>",
@@ -173,7 +179,7 @@ main { max-width: 72rem; margin: auto; }
 figure { margin: 0; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-caption { text-align: left; font-weight: 600; padding-bottom: .5rem; }
+.title { font-weight: 600; }
 th, td { padding: .25rem .75rem; text-align: right; white-space: nowrap; }
 th[scope=row] { text-align: left; font-weight: 400; }
 th[scope=colgroup] { text-align: center; }

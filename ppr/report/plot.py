@@ -18,6 +18,7 @@ from ppr.results.curves import Curve
 from ppr.results.files import write_atomic
 
 FORMATS = (".svg", ".png", ".pdf")
+PANELS_IN_A_ROW = 3
 
 # Okabe and Ito's set for all forms of colour blindness (https://jfly.uni-koeln.de/color/), less its
 # yellow, too pale on white, and its black, kept for text.
@@ -134,7 +135,7 @@ def _paint(shown: str, index: int, colour: bool) -> str:
 
 
 def save(panels: Sequence[Panel], path: Path) -> None:
-    """Draw the panels side by side into `path`; the same curves give the same bytes.
+    """Draw the panels, three in a row, into `path`; the same curves give the same bytes.
 
     Raises:
         BadRequest: the suffix is none of FORMATS.
@@ -150,8 +151,10 @@ def save(panels: Sequence[Panel], path: Path) -> None:
         {} if path.suffix == ".png" else {"Date" if path.suffix == ".svg" else "CreationDate": None}
     )
     with matplotlib.rc_context({"svg.hashsalt": "ppr", "font.size": 10, "axes.axisbelow": True}):
-        figure = Figure(figsize=(4.8 * len(panels), 3.6), layout="constrained")
-        all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        columns = min(len(panels), PANELS_IN_A_ROW)
+        rows = math.ceil(len(panels) / columns)
+        figure = Figure(figsize=(4.8 * columns, 3.2 * rows + 0.4), layout="constrained")
+        all_axes = [figure.add_subplot(rows, columns, at + 1) for at in range(len(panels))]
         for panel, axes in zip(panels, all_axes, strict=True):
             _fill(axes, panel)
         legend: dict[str, Any] = {}  # a run that lacks one panel's metric is in another's

@@ -2,7 +2,7 @@
 
 Student's t for n independent normal samples of unknown variance:
     mean +- t(0.975, n - 1) * s / sqrt(n),   s^2 = sum (x - mean)^2 / (n - 1)
-[NIST/SEMATECH e-Handbook of Statistical Methods, section 1.3.5.2, "Confidence Limits for the Mean"]
+[IUPAC Gold Book, C01247 "confidence limits (about the mean)", https://goldbook.iupac.org/C01247]
 """
 
 from __future__ import annotations

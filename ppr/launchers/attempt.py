@@ -1,0 +1,42 @@
+"""One run of a sweep, done in this process; whatever breaks it is left in its run directory."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ppr.config.compose import Config
+from ppr.errors import PprError
+from ppr.results.files import write_json
+from ppr.results.lock import RunBusy
+from ppr.results.tree import FAILURE, SUMMARY
+from ppr.tasks.bench import Watcher
+
+
+def attempt(config: Config, watcher: Watcher, *, force: bool) -> dict[str, Any]:
+    """Do the run, go on with it, or find it done."""
+    from ppr.engine.interrupts import Interrupted
+    from ppr.run import execute, run_directory
+
+    try:
+        return execute(config, watcher, force=force)
+    except (Interrupted, RunBusy):
+        raise
+    except Exception as error:
+        note_failure(run_directory(config), reason(error))
+        raise
+
+
+def reason(error: BaseException) -> str:
+    """An error on one line: ppr's own say all, others need their type."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, PprError) else f"{type(error).__name__}: {text}"
+
+
+def note_failure(folder: Path, error: str) -> None:
+    """Leave in a run directory why the run failed, unless it has finished after all."""
+    if not (folder / SUMMARY).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        now = datetime.now().astimezone().isoformat(timespec="seconds")
+        write_json(folder / FAILURE, {"error": error, "time": now})

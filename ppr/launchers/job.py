@@ -1,0 +1,155 @@
+"""What a SLURM job does: its runs, and what becomes of them when it is stopped or killed.
+
+A job that is asked to stop (a time limit, a preemption) saves within a step and hands the signal to
+submitit, which requeues it. A job that is killed with no warning is requeued by its batch script,
+which calls this module; one whose node died, by SLURM. However it comes back, it goes on from
+what is on disk.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ppr import registry
+from ppr.config.compose import Config
+from ppr.engine.interrupts import StopRequest, stop_on_signal
+from ppr.errors import RunFailed
+from ppr.launchers.queue import slurm, still_running
+from ppr.launchers.sweep import JOBS, load
+
+
+@dataclass(frozen=True)
+class Job:
+    """The function that submitit runs: one run of a sweep, or several, `jobs` at a time."""
+
+    folder: Path
+    configs: Mapping[int, Config]
+    plugins: Sequence[str]
+    retries: int
+    jobs: int
+    force: bool
+
+    def __call__(self) -> None:
+        restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
+        job = job_id()
+        # Where sbatch does not pass the environment on, the results still go where they should.
+        os.environ["PPR_RESULTS"] = str(self.folder.parent.parent)
+        for path in self.plugins:
+            registry.add_plugin(path)
+        kills = unwarned(self.folder, job, restarts)
+        if kills > self.retries:
+            raise RunFailed(_too_often(kills, self.retries))
+        # A job that comes back goes on with what it began, whatever --force said.
+        current = replace(self, force=self.force and not restarts)
+        with stop_on_signal(patient=True) as stop:
+            failures = current.run(stop)
+        left = [index for index in self.configs if index not in failures and not self._done(index)]
+        if left and stop and still_running(job):
+            note_warned(self.folder, job, stop)
+            _requeue()
+        if failures or left:
+            raise RunFailed("; ".join(failures.values()) or "stopped, saved")
+
+    def _done(self, index: int) -> bool:
+        from ppr.run import finished_summary
+
+        return finished_summary(self.configs[index]) is not None
+
+    def checkpoint(self, *args: Any, **kwargs: Any) -> Any:
+        """submitit asks for what to run when the job comes back: the same."""
+        from submitit.core.utils import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+    def run(self, stop: StopRequest) -> dict[int, str]:
+        """Do the runs; what failed. A job of one run fails with that run's own error."""
+        if len(self.configs) > 1:
+            return self._run_packed(stop)
+        from ppr.engine.interrupts import Interrupted
+        from ppr.launchers.attempt import attempt
+        from ppr.report.progress import PlainWatcher
+
+        (config,) = self.configs.values()
+        print(f"ppr run {' '.join(config.overrides)}", flush=True)
+        try:
+            attempt(config, PlainWatcher(), force=self.force)
+        except Interrupted as error:
+            print(error, flush=True)
+        return {}
+
+    def _run_packed(self, stop: StopRequest) -> dict[int, str]:
+        from ppr.launchers.display import Lines
+        from ppr.launchers.pool import Task, make_slots, run_tasks, visible_devices
+
+        sweep = load(self.folder)
+        tasks = [Task(i, c, sweep.local_log(i), self.force) for i, c in self.configs.items()]
+        display = Lines(sweep, len(tasks))
+        slots = make_slots(self.jobs, visible_devices("auto"))
+        run_tasks(tasks, slots, display, stop, retries=self.retries, plugins=self.plugins)
+        return {index: f"{sweep.label(index)}: {e}" for index, e in display.failures.items()}
+
+
+def job_id() -> str:
+    """This job's id as submitit and squeue give it."""
+    array = os.environ.get("SLURM_ARRAY_JOB_ID")
+    return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}" if array else os.environ["SLURM_JOB_ID"]
+
+
+def _requeue() -> None:
+    """Have submitit requeue this job and leave: its handler is back now that ours is gone."""
+    from submitit.core.job_environment import JobEnvironment
+
+    signal.raise_signal(getattr(signal, f"SIG{JobEnvironment.USR_SIG}"))
+
+
+def _warnings(folder: Path, job: str) -> Path:
+    return folder / JOBS / f"{job}_warnings.log"
+
+
+def note_warned(folder: Path, job: str, stop: StopRequest) -> None:
+    """Note that the coming restart of a job is no kill: it was asked to stop, and saved."""
+    assert stop.received is not None
+    now = datetime.now().astimezone().isoformat(timespec="seconds")
+    with _warnings(folder, job).open("a", encoding="utf-8") as file:
+        file.write(f"{now} {stop.received.name}\n")
+
+
+def unwarned(folder: Path, job: str, restarts: int) -> int:
+    """How many of a job's restarts came after a kill with no warning."""
+    path = _warnings(folder, job)
+    warned = len(path.read_text(encoding="utf-8").splitlines()) if path.exists() else 0
+    return max(0, restarts - warned)
+
+
+def _too_often(kills: int, retries: int) -> str:
+    return f"killed {kills} times with no warning (launcher.retries={retries})"
+
+
+def after_kill(folder: Path, retries: int, code: int) -> None:
+    """In the batch script of a job whose process was killed: requeue it, or say why not."""
+    from ppr.launchers.attempt import note_failure
+
+    job = job_id()
+    if not still_running(job):
+        return  # it is being cancelled or requeued: SLURM's doing, not a kill
+    kills = unwarned(folder, job, int(os.environ.get("SLURM_RESTART_COUNT", "0"))) + 1
+    how = f"killed by {signal.Signals(code - 128).name}"
+    if kills <= retries:
+        print(f"ppr: {how}; requeued, {kills} of {retries} retries", flush=True)
+        slurm("scontrol", "requeue", job)
+        return
+    print(f"ppr: {how}; {_too_often(kills, retries)}", flush=True)
+    sweep = load(folder)
+    for index in sweep.points_of_jobs().get(job, []):
+        note_failure(sweep.run_folder(index), f"its job was {how}; {_too_often(kills, retries)}")
+
+
+if __name__ == "__main__":
+    after_kill(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

@@ -1,0 +1,75 @@
+"""Runs of a sweep on this machine, several at a time.
+
+Each is in a process of its own with its share of the cores and, where there are GPUs, one of them;
+a process that is killed (out of memory, say) takes down its run alone, which then goes on from its
+last checkpoint.
+"""
+
+from __future__ import annotations
+
+import click
+
+from ppr import registry
+from ppr.engine.interrupts import Interrupted, stop_on_signal
+from ppr.fields import Count, Whole
+from ppr.launchers.display import make_display
+from ppr.launchers.launch import Order
+from ppr.launchers.pool import Task, make_slots, run_tasks, visible_devices
+from ppr.launchers.sweep import LOCAL
+from ppr.registry import component
+from ppr.report.terminal import count
+
+
+@component("launcher")
+class Local:
+    """
+    Args:
+        jobs: runs at a time; unset: `jobs_per_device` on each GPU, or one where there is none.
+        jobs_per_device: small runs that share a GPU.
+        retries: times that a run whose process was killed goes on from its last checkpoint.
+        confirm_above: sweeps of more runs than this ask for --yes.
+    """
+
+    def __init__(
+        self,
+        *,
+        jobs: Count | None = None,
+        jobs_per_device: Count = 1,
+        retries: Whole = 1,
+        confirm_above: Count = 1000,
+    ) -> None:
+        self.jobs, self.jobs_per_device, self.retries = jobs, jobs_per_device, retries
+
+    def launch(self, order: Order) -> int:
+        """Do the runs; 1 if any failed.
+
+        Raises:
+            Interrupted: a signal asked to stop; the runs under way have saved.
+        """
+        sweep = order.sweep
+        sweep.submitted(order.launcher, {LOCAL: sorted(order.configs)})
+        slots = self._slots(order)
+        if not order.silent:
+            click.echo(order.describe(len(slots)))
+        tasks = [
+            Task(index, config, sweep.local_log(index), order.force)
+            for index, config in order.configs.items()
+        ]
+        plugins = [str(path) for path in registry._plugin_files]
+        with (
+            stop_on_signal() as stop,
+            make_display(sweep, len(tasks), order.silent) as display,
+        ):
+            run_tasks(tasks, slots, display, stop, retries=self.retries, plugins=plugins)
+        if stop:
+            left = len(tasks) - len(display.summaries) - len(display.failures)
+            raise Interrupted(f"stopped, {count(left, 'run')} left; the same command goes on")
+        failed = len(display.failures)
+        if failed and not order.quiet:
+            click.echo(f"ppr: {failed} of {count(len(tasks), 'run')} failed", err=True)
+        return 1 if failed else 0
+
+    def _slots(self, order: Order) -> list[dict[str, str]]:
+        wanted = {config["engine"]["device"] for config in order.configs.values()}
+        devices = visible_devices(wanted.pop()) if len(wanted) == 1 else []
+        return make_slots(self.jobs, devices, self.jobs_per_device)

@@ -1,0 +1,147 @@
+"""What a sweep comes to before anything starts: its points, those done already, the hours left."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+from hydra.core.override_parser.types import Override, RangeSweep
+
+from ppr import registry
+from ppr.config.compose import Config, compose, expand, parse
+from ppr.errors import BadRequest
+from ppr.results import tree
+
+_NOT_SWEPT = ("launcher", "sweeper", "tracker", "results", "data.root")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The configs of a sweep's points, all with one launcher and one results tree."""
+
+    configs: list[Config]
+    root: Path
+    launcher: Mapping[str, Any]
+
+
+def make_plan(words: Sequence[str], *, confirmed: bool = False) -> Plan:
+    """Compose and check every point of a sweep; nothing is written or started.
+
+    Raises:
+        BadRequest: the sweep is empty, contradicts itself, names a field that there is not, asks
+            for the same run twice, or is larger than `launcher.confirm_above` and not `confirmed`.
+    """
+    axes = [override for override in parse(words) if override.is_sweep_override()]
+    _check_axes(axes, parse(words))
+    total = math.prod(_length(axis) for axis in axes)
+    first = compose([_first_word(override) for override in parse(words)])
+    launcher = first["launcher"] or _defaults("local")
+    root = tree.results_root(first["results"]["root"])
+    if total > launcher["confirm_above"] and not confirmed:
+        hours = _rough_hours(root, first, axes, total)
+        raise BadRequest(
+            f"-m: {total:,} runs, {hours}; add --yes to start them all, or sweep over less "
+            f"(launcher.confirm_above={launcher['confirm_above']})"
+        )
+    configs = [compose(point) for point in expand(words)]
+    _refuse_duplicates(configs)
+    return Plan(configs, root, launcher)
+
+
+def _defaults(launcher: str) -> dict[str, Any]:
+    """A launcher's config node where the config names none."""
+    fields = registry.describe("launcher", launcher).fields.values()
+    return {"name": launcher, **{field.name: field.default for field in fields}}
+
+
+def _check_axes(axes: Sequence[Override], overrides: Sequence[Override]) -> None:
+    for axis in axes:
+        key, line = axis.key_or_group, axis.input_line
+        if not axis.is_discrete_sweep():
+            raise BadRequest(f"{line}: a continuous range needs a sweeper; list values or range()")
+        if _length(axis) == 0:
+            raise BadRequest(f"{line}: an empty sweep")
+        if key in _NOT_SWEPT or key.startswith(tuple(f"{name}." for name in _NOT_SWEPT)):
+            raise BadRequest(f"{line}: {key} does not change a result; give it one value")
+        lines = [str(other.input_line) for other in overrides if other.key_or_group == key]
+        if len(lines) > 1:
+            raise BadRequest(f"{' and '.join(lines)}: {key} is given {len(lines)} times; once")
+
+
+def _length(axis: Override) -> int:
+    """How many values an axis has, without going through a range of millions."""
+    value = axis.value()
+    if isinstance(value, RangeSweep):
+        assert value.start is not None
+        assert value.stop is not None
+        return max(0, math.ceil((value.stop - value.start) / value.step))
+    return sum(1 for _ in axis.sweep_string_iterator())
+
+
+def _first_word(override: Override) -> str:
+    if not override.is_sweep_override():
+        return override.input_line or ""
+    return f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
+
+
+def _refuse_duplicates(configs: Sequence[Config]) -> None:
+    seen: dict[tuple[str, str], Config] = {}
+    for config in configs:
+        other = seen.setdefault((config.experiment, config.run_id), config)
+        if other is not config:
+            words = [" ".join(set(a.overrides) - set(b.overrides)) or " ".join(a.overrides)
+                     for a, b in ((other, config), (config, other))]  # fmt: skip
+            raise BadRequest(f"-m: two points are the same run: {words[0]!r} and {words[1]!r}")
+
+
+def recorded_seconds(root: Path) -> Mapping[Any, list[float]]:
+    """The seconds that finished runs took, by variant and by (experiment, scale)."""
+    found: dict[Any, list[float]] = defaultdict(list)
+    for record in tree.records(root):
+        seconds = tree.value(record.summary, "cost/seconds") if record.summary else None
+        if seconds is not None:
+            found[record.variant].append(seconds)
+            found[record.experiment, record.summary.get("scale")].append(seconds)
+    return found
+
+
+def seconds_of(configs: Iterable[Config], root: Path) -> float | None:
+    """What runs take one after another; None if that of any is unknown.
+
+    The median over the recorded seeds of the variant, else over the experiment at the same scale.
+    """
+    known = recorded_seconds(root)
+    found = []
+    for config in configs:
+        values = known.get(config.variant) or known.get((config.experiment, config["scale"]))
+        if not values:
+            return None
+        found.append(median(values))
+    return sum(found)
+
+
+def _rough_hours(root: Path, first: Config, axes: Sequence[Override], total: int) -> str:
+    """About how long so many runs take, told from their experiments alone."""
+    named = next((axis for axis in axes if axis.key_or_group == "experiment"), None)
+    experiments = list(named.sweep_string_iterator()) if named else [first.experiment]
+    known = recorded_seconds(root)
+    medians = [median(known.get((name, first["scale"]), [math.nan])) for name in experiments]
+    return about(None if math.isnan(mean(medians)) else total * mean(medians))
+
+
+def about(seconds: float | None, at_a_time: int = 1) -> str:
+    """`about 3.2 hours`; says so where it is not known."""
+    if seconds is None:
+        return "hours unknown (no such run is recorded yet)"
+    seconds /= at_a_time
+    side = f", {at_a_time} at a time" if at_a_time > 1 else ""
+    if seconds < 90:
+        return f"about {seconds:.0f} seconds{side}"
+    if seconds < 90 * 60:
+        return f"about {seconds / 60:.0f} minutes{side}"
+    return f"about {seconds / 3600:,.1f} hours{side}"

@@ -1,0 +1,205 @@
+"""Runs of a sweep as a job array of a SLURM cluster, submitted through submitit and left to it.
+
+submitit writes the batch script, its pickles and the log of each job, and requeues a job that is
+about to be stopped; what is ppr's own is the sweep's record, by which `ppr sweep` finds the jobs
+again, and the requeueing of jobs that were killed with no warning.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from ppr import registry
+from ppr.errors import BadRequest, PprError, choices
+from ppr.fields import Count, Positive, Whole
+from ppr.launchers.job import Job
+from ppr.launchers.launch import Order
+from ppr.launchers.queue import one_line, slurm
+from ppr.launchers.sweep import JOBS
+from ppr.registry import component
+from ppr.report.terminal import count
+
+T = TypeVar("T")
+_DURATION = re.compile(r"(?:(?P<d>\d+)-)?(?P<a>\d+)(?::(?P<b>\d+))?(?::(?P<c>\d+))?")
+
+
+@component("launcher")
+class Slurm:
+    """
+    Args:
+        partition, account, constraint: as sbatch takes them.
+        time: limit of a job, in minutes or as SLURM writes it: "12:00:00", "2-00:00:00". A run that
+            reaches it saves, is requeued and goes on.
+        gpus: a node.
+        memory_gb: a node.
+        cpus: a task.
+        nodes: of one job.
+        array_parallelism: jobs of the sweep that run at a time.
+        setup: lines of shell before the run, such as "module load cuda".
+        sbatch: further options of sbatch: {qos: long, exclusive: true}.
+        runs_per_job: small runs packed into a job, `jobs` of them at a time.
+        retries: times that a job killed with no warning goes on from its last checkpoint.
+        requeues: times that a run is requeued at its time limit.
+        signal_delay: seconds before the limit at which it is asked to save; SLURM itself may be up
+            to a minute early.
+        confirm_above: sweeps of more runs than this ask for --yes.
+    """
+
+    def __init__(
+        self,
+        *,
+        partition: str | None = None,
+        account: str | None = None,
+        constraint: str | None = None,
+        time: Count | str = 240,
+        gpus: Whole = 0,
+        memory_gb: Positive | None = None,
+        cpus: Count | None = None,
+        nodes: Count = 1,
+        array_parallelism: Count = 256,
+        setup: list[str] = [],  # noqa: B006  a field's default is a literal, and is not changed
+        sbatch: dict[str, str | int | bool] = {},  # noqa: B006
+        runs_per_job: Count = 1,
+        jobs: Count = 1,
+        retries: Whole = 2,
+        requeues: Count = 100,
+        signal_delay: Count = 90,
+        confirm_above: Count = 1000,
+    ) -> None:
+        self.minutes = minutes(time)
+        self.setup, self.retries, self.requeues = setup, retries, requeues
+        self.runs_per_job, self.jobs = runs_per_job, jobs
+        self.parameters = {
+            "slurm_partition": partition,
+            "slurm_account": account,
+            "slurm_constraint": constraint,
+            "timeout_min": self.minutes,
+            "gpus_per_node": gpus or None,
+            "mem_gb": memory_gb,
+            "cpus_per_task": cpus,
+            "nodes": nodes,
+            "slurm_array_parallelism": array_parallelism,
+            "slurm_signal_delay_s": signal_delay,
+            "slurm_additional_parameters": dict(sbatch),
+        }
+
+    def launch(self, order: Order) -> int:
+        """Submit the runs and leave.
+
+        Raises:
+            BadRequest: sbatch is not there or refuses; nothing is left submitted.
+        """
+        sweep = order.sweep
+        new = not sweep.submissions
+        try:
+            jobs = self._submit(order)
+        except PprError:
+            if new:
+                shutil.rmtree(sweep.folder, ignore_errors=True)
+            raise
+        sweep.submitted(order.launcher, jobs)
+        if not order.silent:
+            arrays = ", ".join(dict.fromkeys(job.split("_")[0] for job in jobs))
+            click.echo(order.describe(1))
+            click.echo(f"submitted as {count(len(jobs), 'job')} of SLURM: {arrays}")
+            click.echo(f"  ppr sweep status {sweep.id}")
+        return 0
+
+    def _submit(self, order: Order) -> dict[str, Sequence[int]]:
+        """Job id -> points. All arrays are accepted, or none stays."""
+        executor = self._executor(order)
+        packs = _cut(list(order.configs), self.runs_per_job)
+        plugins = [str(path) for path in registry._plugin_files]
+        submitted: dict[str, Sequence[int]] = {}
+        for array in _cut(packs, max_array_size()):
+            configs = [{index: order.configs[index] for index in pack} for pack in array]
+            calls = [
+                Job(order.sweep.folder, part, plugins, self.retries, self.jobs, order.force)
+                for part in configs
+            ]
+            try:
+                jobs = executor.submit_array(calls)
+            except Exception as error:
+                if submitted:
+                    slurm("scancel", *{job.split("_")[0] for job in submitted})
+                raise BadRequest(_refusal(error, self.parameters)) from None
+            submitted |= {job.job_id: pack for job, pack in zip(jobs, array, strict=True)}
+        return submitted
+
+    def _executor(self, order: Order) -> Any:
+        try:
+            import submitit
+        except ModuleNotFoundError:
+            raise BadRequest("launcher=slurm needs submitit: pip install 'ppr[slurm]'") from None
+        slurm("sbatch", "--version")
+        logging.getLogger("submitit").setLevel(logging.WARNING)
+        folder = order.sweep.folder / JOBS
+        executor = submitit.AutoExecutor(
+            folder, cluster="slurm", slurm_max_num_timeout=self.requeues
+        )
+        module = [sys.executable, "-m", "ppr.launchers.job"]
+        again = shlex.join([*module, str(order.sweep.folder), str(self.retries)])
+        executor.update_parameters(
+            name=f"ppr-{order.sweep.id}",
+            slurm_setup=self.setup or None,
+            # After srun: a process that died of a signal is shown by a code of 128 + the signal.
+            slurm_teardown=[
+                "code=$?",
+                f'if [ "$code" -gt 128 ] && [ "$code" -lt 160 ]; then {again} "$code"; fi',
+                'exit "$code"',
+            ],
+            stderr_to_stdout=True,
+            **{key: value for key, value in self.parameters.items() if value is not None},
+        )
+        return executor
+
+
+def minutes(time: int | str) -> int:
+    """SLURM's time limits as whole minutes: 30, "30", "30:00", "1:30:00", "1-12", "1-12:30:00".
+
+    Raises:
+        BadRequest: it is none of these.
+    """
+    found = _DURATION.fullmatch(str(time))
+    if found is None:
+        raise BadRequest(f'launcher.time={time!r}: must be minutes or "days-hours:minutes:seconds"')
+    parts = [int(part or 0) for part in found.group("a", "b", "c")]
+    if found["d"] is not None:  # days-hours[:minutes[:seconds]]
+        seconds = int(found["d"]) * 86400 + parts[0] * 3600 + parts[1] * 60 + parts[2]
+    elif found["c"] is not None:  # hours:minutes:seconds
+        seconds = parts[0] * 3600 + parts[1] * 60 + parts[2]
+    else:  # minutes[:seconds]
+        seconds = parts[0] * 60 + parts[1]
+    if seconds == 0:
+        raise BadRequest(f"launcher.time={time!r}: must be more than nothing")
+    return math.ceil(seconds / 60)
+
+
+def _cut(items: Sequence[T], size: int) -> list[Sequence[T]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def max_array_size() -> int:
+    """The most jobs that one array may have here."""
+    found = re.search(r"MaxArraySize\s*=\s*(\d+)", slurm("scontrol", "show", "config"))
+    return int(found[1]) if found else 1001  # SLURM's default
+
+
+def _refusal(error: Exception, parameters: Mapping[str, Any]) -> str:
+    """Why sbatch said no, on one line."""
+    said = one_line(str(error))
+    partition = parameters["slurm_partition"]
+    if partition and "partition" in said:
+        known = slurm("sinfo", "-h", "-o", "%R").split()
+        what = f"launcher.partition={partition}: SLURM refuses it"
+        return f"{what} ({said}); {choices(partition, known)}"
+    return f"launcher=slurm: sbatch refuses: {said}"

@@ -1,0 +1,119 @@
+"""A process that does runs one after another, as told through a channel, each with its own log.
+
+It is started bare, so that its environment (which GPU it sees, how many threads it takes) is set
+before torch is imported, and it stays for several runs, so that torch is imported once.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from multiprocessing import connection, parent_process
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from ppr import registry
+from ppr.config.compose import Config
+
+_STEP_SECONDS = 0.2
+
+
+def serve(channel: Connection, environment: Mapping[str, str], plugins: Sequence[str]) -> None:
+    """Receive `(config, log, force)`, answer with messages that begin with what happened.
+
+    `("step", step, total)`, then one of `("finished", summary)`, `("failed", reason)` and
+    `("interrupted",)`.
+    """
+    os.setpgid(0, 0)  # Ctrl-C is for the process that started us, which asks us to stop
+    os.environ.update(environment)
+    threading.Thread(target=_stop_when_orphaned, daemon=True).start()
+    for path in plugins:
+        registry.add_plugin(path)
+
+    from ppr.engine.interrupts import stop_on_signal
+
+    with stop_on_signal(patient=True) as stop:
+        while not stop:
+            try:
+                config, log, force = channel.recv()
+            except EOFError:
+                return
+            channel.send(_run(config, log, force, channel))
+
+
+def _stop_when_orphaned() -> None:
+    """A worker must not train on when the process that would report it is gone."""
+    parent = parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _run(config: Config, log: Path, force: bool, channel: Connection) -> tuple[Any, ...]:
+    _redirect(log)
+    from ppr.engine.interrupts import Interrupted
+    from ppr.launchers.attempt import attempt, reason
+
+    print(f"ppr run {' '.join(config.overrides)}", flush=True)
+    try:
+        return "finished", attempt(config, _watcher(channel), force=force)
+    except Interrupted as error:
+        print(error, flush=True)
+        return ("interrupted",)
+    except Exception as error:
+        traceback.print_exc()
+        return "failed", reason(error)
+    finally:
+        _free_memory()
+
+
+def _redirect(log: Path) -> None:
+    """Send standard output and error, that of native code too, to a run's log."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    for number in (1, 2):
+        os.dup2(handle, number)
+    os.close(handle)
+
+
+def _watcher(channel: Connection) -> Any:
+    from ppr.report.progress import PlainWatcher
+
+    class Reporter(PlainWatcher):
+        """Writes the log and tells of the steps, a few times a second."""
+
+        steps = 0
+        told = 0.0
+
+        def started(self, steps: int, steps_per_epoch: int, at: int) -> None:
+            super().started(steps, steps_per_epoch, at)
+            self.steps = steps
+            channel.send(("step", at, steps))
+
+        def stepped(
+            self, step: int, epoch: float, values: Mapping[str, float], rate: float
+        ) -> None:
+            super().stepped(step, epoch, values, rate)
+            if time.monotonic() - self.told > _STEP_SECONDS:
+                self.told = time.monotonic()
+                channel.send(("step", step, self.steps))
+
+    return Reporter()
+
+
+def _free_memory() -> None:
+    """Give a GPU's memory back: other workers may share it."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,37 @@
+"""Adam with decoupled weight decay, torch's own.
+
+Paper: Loshchilov, Hutter, "Decoupled Weight Decay Regularization",
+https://arxiv.org/abs/1711.05101, algorithm 2.
+
+    m_t = beta1 * m_{t-1} + (1 - beta1) * g_t
+    v_t = beta2 * v_{t-1} + (1 - beta2) * g_t^2
+    w_{t+1} = (1 - lr * weight_decay) * w_t
+              - lr * m_t / (1 - beta1^t) / (sqrt(v_t / (1 - beta2^t)) + eps)
+
+Equations and defaults: https://docs.pytorch.org/docs/stable/generated/torch.optim.AdamW.html; like
+it, and unlike the paper, weight decay is multiplied by the learning rate.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from ppr.fields import Fraction, NonNegative, Positive
+from ppr.optimizers.groups import decay_groups, fused
+from ppr.registry import component
+
+
+@component("optimizer")
+def adamw(
+    model: nn.Module,
+    *,
+    lr: Positive = 1e-3,
+    beta1: Fraction = 0.9,
+    beta2: Fraction = 0.999,
+    eps: Positive = 1e-8,
+    weight_decay: NonNegative = 1e-2,
+    decay_norm_and_bias: bool = True,
+) -> torch.optim.Optimizer:
+    groups = decay_groups(model.parameters(), weight_decay, decay_norm_and_bias)
+    return torch.optim.AdamW(groups, lr=lr, betas=(beta1, beta2), eps=eps, fused=fused(model))

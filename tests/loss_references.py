@@ -1,0 +1,82 @@
+"""Losses as loops over the papers' sums, in Python floats: slow, and nothing shared with ppr."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+Rows = Sequence[Sequence[float]]
+
+
+def _dot(a: Sequence[float], b: Sequence[float]) -> float:
+    return math.fsum(x * y for x, y in zip(a, b, strict=True))
+
+
+def _unit(a: Sequence[float]) -> list[float]:
+    norm = math.sqrt(_dot(a, a))
+    return [x / norm for x in a]
+
+
+def supcon(
+    embeddings: Sequence[Rows],
+    labels: Sequence[int] | None,
+    *,
+    temperature: float = 0.1,
+    variant: str = "out",
+    base_temperature: float | None = None,
+) -> float:
+    """arXiv:2004.11362, equations 2 ("out") and 3 ("in"), as a mean over all anchors."""
+    views = [
+        (_unit(view), sample if labels is None else labels[sample])
+        for sample, row in enumerate(embeddings)
+        for view in row
+    ]
+    total = 0.0
+    for i, (z_i, y_i) in enumerate(views):
+        e = {a: math.exp(_dot(z_i, z) / temperature) for a, (z, _) in enumerate(views) if a != i}
+        positives = [p for p in e if views[p][1] == y_i]
+        if not positives:
+            continue
+        shares = [e[p] / sum(e.values()) for p in positives]
+        if variant == "out":
+            total += -sum(math.log(share) for share in shares) / len(positives)
+        else:
+            total += -math.log(sum(shares) / len(positives))
+    scale = 1 if base_temperature is None else temperature / base_temperature
+    return scale * total / max(1, len(views))
+
+
+def ntxent(
+    embeddings: Sequence[Rows],
+    labels: object,
+    *,
+    temperature: float = 0.5,
+    base_temperature: float | None = None,
+) -> float:
+    """arXiv:2002.05709, equation 1, averaged over every ordered pair of views of one sample."""
+    del labels
+    views = [(sample, _unit(view)) for sample, row in enumerate(embeddings) for view in row]
+    terms = []
+    for i, (sample_i, z_i) in enumerate(views):
+        for j, (sample_j, z_j) in enumerate(views):
+            if i != j and sample_i == sample_j:
+                others = (z_k for k, (_, z_k) in enumerate(views) if k != i)
+                partition = sum(math.exp(_dot(z_i, z_k) / temperature) for z_k in others)
+                terms.append(-math.log(math.exp(_dot(z_i, z_j) / temperature) / partition))
+    scale = 1 if base_temperature is None else temperature / base_temperature
+    return scale * sum(terms) / max(1, len(terms))
+
+
+def cross_entropy(
+    logits: Rows, target: Sequence[int] | Rows, *, label_smoothing: float = 0.0
+) -> float:
+    total = 0.0
+    for x, t in zip(logits, target, strict=True):
+        classes = len(x)
+        q = [float(k == t) for k in range(classes)] if isinstance(t, int) else t
+        q = [(1 - label_smoothing) * share + label_smoothing / classes for share in q]
+        partition = sum(math.exp(value) for value in x)
+        total -= sum(
+            share * math.log(math.exp(value) / partition) for share, value in zip(q, x, strict=True)
+        )
+    return total / max(1, len(logits))

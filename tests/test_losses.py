@@ -1,0 +1,248 @@
+"""Every registered loss against loops over its paper's equation. A new loss is one row of CASES."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+import ppr.losses
+from ppr import build
+from ppr.losses import _partition
+from ppr.registry import describe, names
+from tests import loss_references as reference
+
+Inputs = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A loss's family (what it is called with), its reference, and field values to try."""
+
+    family: str
+    reference: Callable[..., float]
+    variations: tuple[dict[str, Any], ...] = ({},)
+
+
+CASES = {
+    "cross_entropy": Case(
+        "classification", reference.cross_entropy, ({}, {"label_smoothing": 0.1})
+    ),
+    "ntxent": Case(
+        "contrastive",
+        reference.ntxent,
+        # 0.02 is beyond the bound under which no maximum is taken off.
+        ({}, {"temperature": 0.02}, {"base_temperature": 0.07}),
+    ),
+    "supcon": Case(
+        "contrastive",
+        reference.supcon,
+        (
+            {},
+            {"variant": "in"},
+            {"temperature": 0.02},
+            {"temperature": 0.02, "variant": "in"},
+            {"base_temperature": 0.07},
+        ),
+    ),
+}
+
+
+def _inputs(family: str, samples: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Inputs:
+    """A batch of the family; labels repeat, skip values and are unordered."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, 3, (samples,), generator=generator)
+    if family == "classification":
+        return torch.randn(samples, 5, generator=generator, dtype=dtype), labels
+    if family == "contrastive":
+        embeddings = torch.randn(samples, 2, 4, generator=generator, dtype=dtype)
+        return embeddings, labels * 50 - 7
+    raise ValueError(f"write a batch for the family {family!r}")
+
+
+def _value_and_grad(
+    loss: Callable[..., Tensor], first: Tensor, *rest: Any
+) -> tuple[Tensor, Tensor]:
+    first = first.detach().clone().requires_grad_()
+    value = loss(first, *rest)
+    (grad,) = torch.autograd.grad(value, first)
+    return value.detach(), grad
+
+
+def _rows() -> list[Any]:
+    return [
+        pytest.param(name, fields, id=f"{name}-{fields}")
+        for name, case in CASES.items()
+        for fields in case.variations
+    ]
+
+
+every_loss = pytest.mark.parametrize(("name", "fields"), _rows())
+contrastive = pytest.mark.parametrize(
+    ("name", "fields"), [row for row in _rows() if CASES[row.values[0]].family == "contrastive"]
+)
+
+
+def test_every_registered_loss_has_a_row() -> None:
+    assert sorted(CASES) == sorted(names("loss"))
+
+
+@every_loss
+@settings(max_examples=10, deadline=None)
+@given(samples=st.integers(1, 7), seed=st.integers(0, 2**31))
+def test_equals_the_equation(name: str, fields: dict[str, Any], samples: int, seed: int) -> None:
+    inputs = _inputs(CASES[name].family, samples, seed)
+    expected = CASES[name].reference(*(x.tolist() for x in inputs), **fields)
+    assert build("loss", name, **fields)(*inputs).item() == pytest.approx(
+        expected, rel=1e-9, abs=1e-12
+    )
+
+
+@every_loss
+def test_gradient(name: str, fields: dict[str, Any]) -> None:
+    first, *rest = _inputs(CASES[name].family, 6)
+    loss = build("loss", name, **fields)
+    assert torch.autograd.gradcheck(lambda x: loss(x, *rest), first.requires_grad_())
+
+
+@every_loss
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_low_precision_is_computed_in_float32(
+    name: str, fields: dict[str, Any], dtype: torch.dtype
+) -> None:
+    first, *rest = _inputs(CASES[name].family, 6)
+    first = first.to(dtype)
+    loss = build("loss", name, **fields)
+    value, grad = _value_and_grad(loss, first, *rest)
+    exact, exact_grad = _value_and_grad(loss, first.double(), *rest)
+    assert (value.dtype, grad.dtype) == (torch.float32, dtype)
+    torch.testing.assert_close(value.double(), exact, rtol=1e-5, atol=1e-6)
+    scale = exact_grad.abs().max().item()
+    rounding = max(torch.finfo(dtype).eps, 1e-5)
+    torch.testing.assert_close(grad.double(), exact_grad, rtol=rounding, atol=rounding * scale)
+
+
+@every_loss
+def test_autocast_changes_nothing(name: str, fields: dict[str, Any]) -> None:
+    inputs = _inputs(CASES[name].family, 6, dtype=torch.float32)
+    loss = build("loss", name, **fields)
+    plain = _value_and_grad(loss, *inputs)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        cast = _value_and_grad(loss, *inputs)
+    torch.testing.assert_close(cast, plain, rtol=0, atol=0)
+
+
+@every_loss
+@pytest.mark.parametrize("samples", [0, 1])
+def test_empty_and_single_sample_batches(name: str, fields: dict[str, Any], samples: int) -> None:
+    inputs = _inputs(CASES[name].family, samples)
+    value, grad = _value_and_grad(build("loss", name, **fields), *inputs)
+    expected = CASES[name].reference(*(x.tolist() for x in inputs), **fields)
+    assert value.item() == pytest.approx(expected, abs=1e-9)
+    assert grad.shape == inputs[0].shape
+    assert grad.isfinite().all()
+
+
+@every_loss
+def test_one_class_and_duplicates(name: str, fields: dict[str, Any]) -> None:
+    first, labels = _inputs(CASES[name].family, 5)
+    first[1:3] = first[0]
+    labels = torch.full_like(labels, 2)
+    value, grad = _value_and_grad(build("loss", name, **fields), first, labels)
+    expected = CASES[name].reference(first.tolist(), labels.tolist(), **fields)
+    assert value.item() == pytest.approx(expected, rel=1e-9)
+    assert grad.isfinite().all()
+
+
+@every_loss
+def test_stays_on_its_device(name: str, fields: dict[str, Any]) -> None:
+    """The meta device refuses to mix with a tensor made on the CPU, and allows no `.item()`."""
+    first, *rest = (x.to("meta") for x in _inputs(CASES[name].family, 6))
+    value, grad = _value_and_grad(build("loss", name, **fields), first, *rest)
+    assert value.device.type == grad.device.type == "meta"
+    assert (value.shape, grad.shape) == ((), first.shape)
+
+
+@contrastive
+def test_contrastive_in_strips_is_the_same(
+    name: str, fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = _inputs("contrastive", 6)
+    loss = build("loss", name, **fields)
+    whole = _value_and_grad(loss, *inputs)
+    monkeypatch.setattr(_partition, "MIN_ROWS", 5)
+    monkeypatch.setattr(_partition, "STRIP_ELEMENTS", {"cpu": 1})
+    torch.testing.assert_close(_value_and_grad(loss, *inputs), whole)
+
+
+@contrastive
+def test_contrastive_ignores_order_names_and_scale(name: str, fields: dict[str, Any]) -> None:
+    embeddings, labels = _inputs("contrastive", 7)
+    loss = build("loss", name, **fields)
+    value = loss(embeddings, labels)
+    order = torch.randperm(7, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(loss(embeddings[order], labels[order]), value)
+    torch.testing.assert_close(loss(embeddings.flip(1), 11 - 3 * labels), value)
+    torch.testing.assert_close(loss(embeddings * torch.rand(7, 2, 1).double(), labels), value)
+
+
+@contrastive
+def test_contrastive_without_a_positive_is_zero(name: str, fields: dict[str, Any]) -> None:
+    embeddings, _ = _inputs("contrastive", 4)
+    value, grad = _value_and_grad(build("loss", name, **fields), embeddings[:, 0], torch.arange(4))
+    assert value.item() == 0
+    assert (grad == 0).all()
+
+
+@contrastive
+def test_contrastive_refuses_wrong_shapes(name: str, fields: dict[str, Any]) -> None:
+    loss = build("loss", name, **fields)
+    with pytest.raises(ValueError, match="expected \\[N, V, D\\] or \\[N, D\\]"):
+        loss(torch.ones(3), torch.arange(3))
+
+
+def test_supcon_refuses_labels_per_view() -> None:
+    with pytest.raises(ValueError, match="one per sample"):
+        build("loss", "supcon")(torch.randn(3, 2, 4), torch.arange(6))
+
+
+def test_supcon_of_lone_samples_is_ntxent() -> None:
+    embeddings, _ = _inputs("contrastive", 6)
+    lone, simclr = build("loss", "supcon", temperature=0.5), build("loss", "ntxent")
+    for labels in (None, torch.tensor([5, 3, 9, -1, 0, 7])):
+        torch.testing.assert_close(lone(embeddings, labels), simclr(embeddings))
+
+
+@settings(max_examples=20, deadline=None)
+@given(samples=st.integers(2, 8), seed=st.integers(0, 2**31))
+def test_supcon_in_is_at_most_out(samples: int, seed: int) -> None:
+    """Jensen's inequality, arXiv:2004.11362 section 3.2.2."""
+    inputs = _inputs("contrastive", samples, seed)
+    inner, outer = (build("loss", "supcon", variant=v)(*inputs) for v in ("in", "out"))
+    assert inner <= outer + 1e-12
+
+
+def test_supcon_of_zero_embeddings_is_finite() -> None:
+    """A dead unit's zero vector has no direction: similarity 0 with all, and nothing infinite."""
+    embeddings, labels = _inputs("contrastive", 5)
+    embeddings[0] = 0
+    value, grad = _value_and_grad(build("loss", "supcon"), embeddings, labels)
+    assert value.isfinite()
+    assert grad.isfinite().all()
+
+
+def test_losses_import_alone_by_name_and_lazily() -> None:
+    assert dir(ppr.losses) == sorted(describe("loss", name).symbol for name in names("loss"))
+    assert ppr.losses.SupConLoss is type(build("loss", "supcon"))
+    with pytest.raises(AttributeError, match="did you mean 'SupConLoss'"):
+        _ = ppr.losses.SupCanLoss
+    code = "import sys, ppr.losses; dir(ppr.losses); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,270 @@
+"""Optimizers against the equations of their docstrings, in float64 and parameter by parameter."""
+
+from __future__ import annotations
+
+import copy
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from torch import nn
+
+import ppr
+from ppr import registry
+from ppr.errors import BadRequest
+from ppr.optimizers.muon import COEFFICIENTS, newton_schulz
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+STEPS = 4
+
+
+def sgd(name, w, grads, *, lr, momentum, weight_decay, decays, nesterov=False):
+    v = np.zeros_like(w)
+    for g in grads:
+        d = g + weight_decay * decays(w) * w
+        v = momentum * v + d
+        w = w - lr * (d + momentum * v if nesterov else v)
+    return w
+
+
+def adamw(name, w, grads, *, lr, weight_decay, decays, beta1=0.9, beta2=0.999, eps=1e-8):
+    m, v = np.zeros_like(w), np.zeros_like(w)
+    for t, g in enumerate(grads, start=1):
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g**2
+        w = w * (1 - lr * weight_decay * decays(w))
+        w = w - lr * (m / (1 - beta1**t)) / (np.sqrt(v / (1 - beta2**t)) + eps)
+    return w
+
+
+def lars(name, w, grads, *, lr, momentum, weight_decay, trust, decays):
+    v = np.zeros_like(w)
+    for g in grads:
+        d = g + weight_decay * decays(w) * w
+        q = 1.0
+        if decays(w) and np.linalg.norm(w) > 0 and np.linalg.norm(d) > 0:
+            q = trust * np.linalg.norm(w) / np.linalg.norm(d)
+        v = momentum * v + lr * q * d
+        w = w - v
+    return w
+
+
+def orthogonalised(matrix, iterations=5):
+    """The iteration on singular values alone, each s to a s + b s^3 + c s^5."""
+    a, b, c = COEFFICIENTS
+    U, s, V = np.linalg.svd(matrix, full_matrices=False)
+    s = s / np.linalg.norm(s)
+    for _ in range(iterations):
+        s = a * s + b * s**3 + c * s**5
+    return U * s @ V
+
+
+def muon(name, w, grads, *, lr, momentum, weight_decay, adamw_lr, decays):
+    if name not in HIDDEN:
+        other = {"lr": adamw_lr, "weight_decay": weight_decay, "decays": decays}
+        return adamw(name, w, grads, **other, beta2=0.95, eps=1e-10)
+    buffer = np.zeros_like(w)
+    for g in grads:
+        buffer = momentum * buffer + (1 - momentum) * g
+        update = (1 - momentum) * g + momentum * buffer
+        matrix = update.reshape(len(w), -1)
+        rows, columns = matrix.shape
+        scale = max(1, rows / columns) ** 0.5
+        w = w * (1 - lr * weight_decay)
+        w = w - lr * scale * orthogonalised(matrix).reshape(w.shape)
+    return w
+
+
+# component: (fields, loop, relative tolerance of the update)
+OPTIMIZERS = {
+    "sgd": ({"lr": 0.1, "momentum": 0.9, "weight_decay": 0.05}, sgd, 1e-9),
+    "adamw": ({"lr": 0.01, "weight_decay": 0.1}, adamw, 1e-9),
+    "lars": ({"lr": 3.0, "momentum": 0.8, "weight_decay": 0.1, "trust": 0.02}, lars, 1e-9),
+    # Newton-Schulz runs in bfloat16, whose rounding is 2^-9.
+    "muon": ({"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1, "adamw_lr": 0.01}, muon, 0.03),
+}
+HIDDEN = ("2.weight", "6.weight")  # the second convolution and the first linear layer
+
+
+def network() -> nn.Sequential:
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 24, 1), nn.ReLU()]
+    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(24, 6), nn.Tanh(), nn.Linear(6, 3)]
+    model = nn.Sequential(*layers).double()
+    nn.init.zeros_(model[8].weight)  # a layer of zeros has no norm to scale by
+    return model
+
+
+def gradients(model: nn.Module, step: int) -> None:
+    generator = torch.Generator().manual_seed(step)
+    for parameter in model.parameters():
+        values = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+        parameter.grad = values.to(parameter.dtype)
+
+
+def advance(model, optimizer, steps) -> None:
+    for step in steps:
+        gradients(model, step)
+        optimizer.step()
+
+
+def test_every_component_has_a_row():
+    assert set(registry.names("optimizer")) == set(OPTIMIZERS)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("decay_norm_and_bias", [True, False])
+def test_optimizer_is_its_equation(name, decay_norm_and_bias):
+    fields, loop, tolerance = OPTIMIZERS[name]
+    model = network()
+    start = {key: value.detach().numpy().copy() for key, value in model.named_parameters()}
+    grads = {key: [] for key in start}
+    for step in range(STEPS):
+        gradients(model, step)
+        for key, parameter in model.named_parameters():
+            grads[key].append(parameter.grad.numpy())
+    optimizer = ppr.build(
+        "optimizer", name, model, **fields, decay_norm_and_bias=decay_norm_and_bias
+    )
+    advance(model, optimizer, range(STEPS))
+    for key, parameter in model.named_parameters():
+        expected = loop(
+            key,
+            start[key],
+            grads[key],
+            decays=lambda w: float(decay_norm_and_bias or w.ndim > 1),
+            **fields,
+        )
+        error = np.linalg.norm(parameter.detach().numpy() - expected)
+        assert error <= tolerance * np.linalg.norm(expected - start[key]), key
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_saved_and_loaded_equals_uninterrupted(name):
+    fields = OPTIMIZERS[name][0]
+    straight = network().float()
+    optimizer = ppr.build("optimizer", name, straight, **fields)
+    advance(straight, optimizer, range(3))
+    file = io.BytesIO()
+    torch.save({"model": straight.state_dict(), "optimizer": optimizer.state_dict()}, file)
+    advance(straight, optimizer, range(3, 6))
+
+    file.seek(0)
+    saved = torch.load(file, weights_only=True)
+    resumed = network().float()
+    second = ppr.build("optimizer", name, resumed, **fields)
+    resumed.load_state_dict(saved["model"])
+    second.load_state_dict(saved["optimizer"])
+    advance(resumed, second, range(3, 6))
+    for one, other in zip(straight.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_trainable_parameter_is_in_one_group(name):
+    model = network()
+    model[6].bias.requires_grad_(False)
+    for decay_norm_and_bias in (True, False):
+        optimizer = ppr.build(
+            "optimizer",
+            name,
+            model,
+            **OPTIMIZERS[name][0],
+            decay_norm_and_bias=decay_norm_and_bias,
+        )
+        held = [p for group in optimizer.param_groups for p in group["params"]]
+        trained = [p for p in model.parameters() if p.requires_grad]
+        assert sorted(map(id, held)) == sorted(map(id, trained))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_learning_rate_of_zero_changes_nothing(name):
+    model = network()
+    optimizer = ppr.build("optimizer", name, model, **OPTIMIZERS[name][0])
+    advance(model, optimizer, range(2))
+    optimizer.load_state_dict(optimizer.state_dict())
+    before = copy.deepcopy(model.state_dict())
+    for group in optimizer.param_groups:
+        group["lr"] = 0.0
+    if name == "lars":  # its momentum holds steps, with their learning rates in them
+        optimizer.state.clear()
+    advance(model, optimizer, range(2, 4))
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_parameters_without_gradient_are_left_alone(name):
+    model = network()
+    optimizer = ppr.build("optimizer", name, model, **OPTIMIZERS[name][0])
+    before = copy.deepcopy(model.state_dict())
+    optimizer.zero_grad()
+    optimizer.step()
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_meta_device(name):
+    model = network().to("meta")
+    optimizer = ppr.build("optimizer", name, model, **OPTIMIZERS[name][0])
+    for parameter in model.parameters():
+        parameter.grad = torch.empty_like(parameter)
+    optimizer.step()
+    assert all(parameter.device.type == "meta" for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_closure_is_called_with_gradients_on(name):
+    model = nn.Sequential(*(nn.Linear(4, 4) for _ in range(3)))
+    optimizer = ppr.build("optimizer", name, model, **{**OPTIMIZERS[name][0], "lr": 0.01})
+
+    def closure():
+        optimizer.zero_grad()
+        loss = model(torch.ones(2, 4)).square().mean()
+        loss.backward()
+        return loss
+
+    losses = [optimizer.step(closure).item() for _ in range(3)]
+    assert losses[2] < losses[0]
+
+
+@pytest.mark.parametrize("scale", ["original", "match_rms_adamw"])
+@pytest.mark.parametrize("shape", [(8, 24), (24, 8)])
+def test_muon_is_torchs_on_a_matrix(shape, scale):
+    rows, columns = shape
+    layers = [nn.Linear(3, columns), nn.Linear(columns, rows), nn.Linear(rows, 3)]
+    model = nn.Sequential(*layers)
+    twin = nn.Parameter(model[1].weight.detach().clone())
+    ours = ppr.build("optimizer", "muon", model, scale=scale)
+    theirs = torch.optim.Muon([twin], lr=0.02, weight_decay=0.01, adjust_lr_fn=scale)
+    for step in range(3):
+        gradients(model, step)
+        twin.grad = model[1].weight.grad.clone()
+        ours.step()
+        theirs.step()
+    assert torch.equal(model[1].weight, twin)
+
+
+def test_newton_schulz_brings_singular_values_near_one():
+    values = torch.linalg.svdvals(newton_schulz(torch.randn(32, 80), 5).float())
+    assert 0.5 < values.min() < values.max() < 1.5
+
+
+def test_bad_requests():
+    with pytest.raises(BadRequest, match="nesterov"):
+        ppr.build("optimizer", "sgd", network(), lr=0.1, momentum=0.0, nesterov=True)
+    with pytest.raises(BadRequest, match="use adamw"):
+        ppr.build("optimizer", "muon", nn.Linear(3, 3))
+    with pytest.raises(BadRequest, match="greater than 0"):
+        ppr.build("optimizer", "adamw", network(), lr=0.0)
+
+
+def test_presets_build():
+    presets = sorted((CONFIGS / "optimizer").glob("*.yaml"))
+    assert presets
+    for preset in presets:
+        fields = yaml.safe_load(preset.read_text())
+        optimizer = ppr.build("optimizer", fields.pop("name"), network(), **fields)
+        assert isinstance(optimizer, torch.optim.Optimizer)
