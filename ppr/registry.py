@@ -93,7 +93,8 @@ class Spec:
         return self.doc.strip().split("\n", 1)[0]
 
 
-def plugin_roots() -> list[Path]:
+@lru_cache(maxsize=1)
+def plugin_roots() -> tuple[Path, ...]:
     """Folders of the installed packages in the entry-point group `ppr.plugins`."""
     roots = []
     for point in entry_points(group="ppr.plugins"):
@@ -101,7 +102,7 @@ def plugin_roots() -> list[Path]:
         if found is None or found.origin is None:
             raise BadRequest(f"plug-in {point.name!r}: cannot import {point.value!r}")
         roots.append(Path(found.origin).parent)
-    return roots
+    return tuple(roots)
 
 
 def add_plugin(path: str | Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from data_toy import ROWS, Toy, same, write_toy
 
+from ppr.config.places import cache_root
 from ppr.data import cache
 
 
@@ -19,7 +20,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def entry() -> Path:
-    (found,) = cache.folder().iterdir()
+    (found,) = cache_root().iterdir()
     return found
 
 
@@ -86,4 +87,4 @@ def test_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(np, "save", full)
     with pytest.warns(UserWarning, match="No space left"):
         cache.cached("x", [], lambda: {"a": np.zeros(3)})
-    assert list(cache.folder().iterdir()) == []
+    assert list(cache_root().iterdir()) == []

@@ -25,7 +25,8 @@ def command(experiments: tuple[str, ...], config_dir: tuple[Path, ...], compose_
 
     All shipped experiments, or those named. Needs no data; exit code 1 if any is wrong.
     """
-    from ppr.config.compose import add_config_dir, options
+    from ppr.config.compose import options
+    from ppr.config.places import add_config_dir
 
     for folder in config_dir:
         add_config_dir(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import click
 
@@ -44,5 +45,7 @@ def command(kind: str | None, as_json: bool) -> None:
             continue
         click.secho(name, bold=True)
         width = min(max(map(len, found)), 32)
+        room = shutil.get_terminal_size().columns
         for option, summary in found.items():
-            click.echo(f"  {option:<{width}}  {summary}"[:100].rstrip())
+            line = f"  {option:<{width}}  {summary}".rstrip()
+            click.echo(line if len(line) <= room else line[: room - 1] + "…")

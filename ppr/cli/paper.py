@@ -40,7 +40,7 @@ def command(*, slug: str, root: str | None, as_json: bool) -> None:
     tables, problems = fill_tables(paper, results)
     filled = [cell for found in tables.values() for cell in found]
     verdicts = judge(paper, results)
-    files = [str(find_all(folders())[slug]), *_files(filled)]
+    files = [_shown(find_all(folders())[slug]), *_files(filled)]
     costs = list(_costs(filled))
     if as_json:
         shown: dict[str, Any] = paper.model_dump(mode="json", exclude_none=True)
@@ -147,11 +147,12 @@ def _files(filled: list[Filled]) -> list[str]:
             for part in parts:
                 if part.get("name"):
                     found[str(registry.find(kind, part["name"]))] = None
+    return sorted(_shown(Path(file)) for file in found)
+
+
+def _shown(file: Path) -> str:
     here = Path.cwd()
-    return sorted(
-        str(Path(file).relative_to(here)) if Path(file).is_relative_to(here) else file
-        for file in found
-    )
+    return str(file.relative_to(here) if file.is_relative_to(here) else file)
 
 
 def _costs(filled: list[Filled]) -> Iterator[dict[str, Any]]:

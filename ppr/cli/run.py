@@ -49,7 +49,8 @@ def command(
     KEY=VALUE is Hydra's override grammar: GROUP=OPTION chooses a component (see
     `ppr list`), GROUP.FIELD=VALUE sets one of its fields (see `ppr show`).
     """
-    from ppr.config.compose import add_config_dir, compose
+    from ppr.config.compose import compose
+    from ppr.config.places import add_config_dir
     from ppr.launchers.launch import run_sweep
     from ppr.launchers.plan import make_plan
 

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from ppr.cli.words import Words
-from ppr.errors import BadRequest, choices
+from ppr.errors import BadRequest
 from ppr.report.terminal import count, print_table
 
 SHOWN_RUNS = 50
@@ -119,7 +119,7 @@ def logs(sweep: str, run: int | None, root: str | None, lines: int) -> None:
 
     points = states(found)
     if run is not None and run not in points:
-        raise BadRequest(f"run {run}: {choices(str(run), map(str, points))}")
+        raise BadRequest(f"run {run}: sweep {found.id} has runs 0 to {len(points) - 1}")
     wanted = [i for i, p in points.items() if (p.state == "failed" if run is None else i == run)]
     if not wanted:
         click.echo(f"sweep {found.id}: no run has failed; ppr sweep logs {found.id} RUN")

@@ -29,11 +29,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ppr import registry
 from ppr.config.identity import run_id, variant_id
-from ppr.config.places import shipped_configs
+from ppr.config.places import config_folders, shipped_configs
 from ppr.config.schema import check_config
 from ppr.errors import BadRequest, choices
-
-_extra_folders: list[Path] = []
 
 
 @dataclass(frozen=True)
@@ -64,27 +62,10 @@ class Config:
         return self.values[key]
 
 
-def add_config_dir(folder: str | Path) -> None:
-    """Let a user's own folder of configs (experiment/, loss/, …) come before the shipped ones."""
-    where = Path(folder).expanduser().resolve()
-    if not where.is_dir():
-        raise BadRequest(f"--config-dir {where}: no such folder")
-    if where not in _extra_folders:
-        _extra_folders.append(where)
-    _compose_groups.cache_clear()
-    options.cache_clear()
-
-
-def search_folders() -> tuple[Path, ...]:
-    """The folders that hold configs, first come first served."""
-    plugins = [root / "configs" for root in registry.plugin_roots()]
-    return (*_extra_folders, *(p for p in plugins if p.is_dir()), shipped_configs())
-
-
 @contextmanager
 def _hydra() -> Iterator[None]:
     """Hydra set up on our folders; a component without YAML of its own is an option too."""
-    folders = search_folders()
+    folders = config_folders()
     store = ConfigStore.instance()
     for kind in registry.KINDS:
         for name in registry.names(kind):
@@ -99,17 +80,19 @@ def _hydra() -> Iterator[None]:
 
 
 def _search_path() -> list[str]:
-    others = ",".join(f"'file://{folder}'" for folder in search_folders()[:-1])
+    others = ",".join(f"'file://{folder}'" for folder in config_folders()[:-1])
     return [f"hydra.searchpath=[{others}]"] if others else []
 
 
-@cache
 def options(group: str) -> tuple[str, ...]:
     """What a group can be set to: its YAML files, and components without one."""
-    found = {p.stem for folder in search_folders() for p in (folder / group).glob("*.yaml")}
-    if group in registry.KINDS:
-        found |= set(registry.names(group))
-    return tuple(sorted(found))
+    components = tuple(registry.names(group)) if group in registry.KINDS else ()
+    return tuple(sorted({*components, *_files(group, config_folders())}))
+
+
+@cache
+def _files(group: str, folders: tuple[Path, ...]) -> tuple[str, ...]:
+    return tuple(p.stem for folder in folders for p in (folder / group).glob("*.yaml"))
 
 
 @cache
@@ -160,7 +143,7 @@ def compose(words: Sequence[str] = ()) -> Config:
             raise BadRequest(f"{override.input_line}: several values need -m (ppr run -m …)")
         (chosen if override.key_or_group in groups() else values).append(override)
     selection = tuple(_group_word(override) for override in chosen)
-    composed, sources, experiment = _compose_groups(selection)
+    composed, sources, experiment = _compose_groups(selection, config_folders())
     config = composed.copy()
     config["experiment"] = experiment
     try:
@@ -189,7 +172,7 @@ def _group_word(override: Override) -> str:
 
 @lru_cache(maxsize=512)
 def _compose_groups(
-    selection: tuple[str, ...],
+    selection: tuple[str, ...], folders: tuple[Path, ...]
 ) -> tuple[DictConfig, tuple[tuple[str, str], ...], str]:
     """The merged files of a choice of groups, with the file behind each and the experiment's name.
 
@@ -220,8 +203,8 @@ def _compose_groups(
         del evaluators[name]
     files = [("config", "config"), *((g, o) for g in used for o in used[g])]
     sources = tuple((group, str(_file(option))) for group, option in files)
-    experiment = used["experiment"][-1].split("/", 1)[1] if "experiment" in used else "custom"
-    return config, sources, experiment
+    named = [*used.get("experiment", ["experiment/custom"]), *others]
+    return config, sources, named[-1].removeprefix("experiment/").removeprefix("experiment=")
 
 
 def _choices(defaults: Any) -> dict[str, list[str]]:
@@ -238,7 +221,7 @@ def _choices(defaults: Any) -> dict[str, list[str]]:
 
 
 def _file(option: str) -> Path | str:
-    for folder in search_folders():
+    for folder in config_folders():
         if (folder / f"{option}.yaml").exists():
             return folder / f"{option}.yaml"
     kind, _, name = option.partition("/")

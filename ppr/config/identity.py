@@ -20,8 +20,11 @@ _LENGTH = 10
 _MACHINE_KINDS = {"tracker", "launcher", "sweeper"}
 
 
-def science(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a config that can change the numbers, less the seed, defaults left away."""
+def science(values: Mapping[str, Any], asked: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The part of a config that can change the numbers, less the seed, defaults left away.
+
+    `asked`: the inputs on the way to this run, by which a cycle is found.
+    """
     found: dict[str, Any] = {}
     for kind in registry.KINDS:
         node = values.get(kind)
@@ -38,7 +41,9 @@ def science(values: Mapping[str, Any]) -> dict[str, Any]:
     if values["data"]["synthetic"] is not None:
         found["synthetic"] = values["data"]["synthetic"]
     if values["inputs"]:
-        found["inputs"] = values["inputs"]
+        from ppr.config.inputs import input_ids  # which composes, and so needs this module
+
+        found["inputs"] = input_ids(values, asked)
     return found
 
 
@@ -67,11 +72,11 @@ def _canonical(value: Any) -> Any:
     return value
 
 
-def variant_id(values: Mapping[str, Any]) -> str:
+def variant_id(values: Mapping[str, Any], asked: tuple[str, ...] = ()) -> str:
     """The id that all seeds of a config share: ten hexadecimal digits."""
-    return _digest(science(values))
+    return _digest(science(values, asked))
 
 
-def run_id(values: Mapping[str, Any]) -> str:
+def run_id(values: Mapping[str, Any], asked: tuple[str, ...] = ()) -> str:
     """The id of one run: its variant and its seed."""
-    return _digest([science(values), int(values["seed"])])
+    return _digest([science(values, asked), int(values["seed"])])

@@ -1,11 +1,15 @@
-"""Where configs, data, results and caches lie."""
+"""Where configs, data and caches lie."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+from ppr import registry
+from ppr.errors import BadRequest
+
 _PACKAGE = Path(__file__).resolve().parent.parent
+_own_folders: list[Path] = []
 
 
 def shipped_configs() -> Path:
@@ -14,7 +18,28 @@ def shipped_configs() -> Path:
     return installed if installed.is_dir() else _PACKAGE.parent / "configs"
 
 
+def add_config_dir(folder: str | Path) -> None:
+    """Let a user's own folder of configs (experiment/, loss/, …) come before the shipped ones."""
+    where = Path(folder).expanduser().resolve()
+    if not where.is_dir():
+        raise BadRequest(f"--config-dir {where}: no such folder")
+    if where not in _own_folders:
+        _own_folders.append(where)
+
+
+def config_folders() -> tuple[Path, ...]:
+    """The folders that hold configs, first come first served: own, of plug-ins, shipped."""
+    plugins = [root / "configs" for root in registry.plugin_roots()]
+    return (*_own_folders, *(p for p in plugins if p.is_dir()), shipped_configs())
+
+
 def data_root(configured: str | None) -> Path | None:
     """The folder that mirrors the hub's Parquet files: `data.root`, else PPR_DATA, else none."""
     named = configured or os.environ.get("PPR_DATA")
     return Path(named).expanduser() if named else None
+
+
+def cache_root() -> Path:
+    """What can be deleted at any time lies here: PPR_CACHE, else `ppr` in the user's cache folder."""
+    user = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "ppr"
+    return Path(os.environ.get("PPR_CACHE") or user).expanduser()

@@ -9,8 +9,7 @@ from typing import Any
 
 import yaml
 
-from ppr.config.places import shipped_configs
-from ppr.registry import plugin_roots
+from ppr.config.places import config_folders
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _OVERRIDE = re.compile(r"^override /(\w+)$")
@@ -18,7 +17,7 @@ _OVERRIDE = re.compile(r"^override /(\w+)$")
 
 def config_files(group: str) -> dict[str, Path]:
     """Every YAML file of a group, shipped or from plug-ins, by its option's name."""
-    folders = [shipped_configs(), *(root / "configs" for root in plugin_roots())]
+    folders = reversed(config_folders())  # the first to hold an option is the one that counts
     found = {p.stem: p for folder in folders for p in (folder / group).glob("*.yaml")}
     return dict(sorted(found.items()))
 

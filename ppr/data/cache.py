@@ -19,17 +19,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ppr.config.places import cache_root
+
 Arrays = Mapping[str, np.ndarray]
 
 FORMAT = 1
 """Raised when the same source files would be decoded to other arrays than before."""
-
-
-def folder() -> Path:
-    """Where the cache is: PPR_CACHE, else `ppr` in the user's cache folder."""
-    if own := os.environ.get("PPR_CACHE"):
-        return Path(own).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "ppr"
 
 
 def fingerprint(files: Iterable[Path]) -> list[tuple[str, int, int]]:
@@ -41,7 +36,7 @@ def fingerprint(files: Iterable[Path]) -> list[tuple[str, int, int]]:
 def cached(name: str, made_from: object, make: Callable[[], Arrays]) -> Arrays:
     """The arrays of `make()`, from the cache if it has those made from the same."""
     key = hashlib.sha256(json.dumps([FORMAT, made_from]).encode()).hexdigest()[:16]
-    entry = folder() / f"{name}-{key}"
+    entry = cache_root() / f"{name}-{key}"
     try:
         return _read(entry)
     except (FileNotFoundError, NotADirectoryError):

@@ -108,11 +108,11 @@ def _table(files: list[Path]) -> Any:
     from datasets import load_dataset
     from datasets.exceptions import DatasetGenerationError
 
-    from ppr.data.cache import folder
+    from ppr.config.places import cache_root
 
     names = [str(file) for file in files]
     try:
-        cache = str(folder() / "arrow")
+        cache = str(cache_root() / "arrow")
         return load_dataset("parquet", data_files=names, split="train", cache_dir=cache)
     except (DatasetGenerationError, OSError, ValueError) as error:
         reason = str(error.__cause__ or error).strip().split("\n", 1)[0]

@@ -31,7 +31,9 @@ def attempt(config: Config, watcher: Watcher, *, force: bool) -> dict[str, Any]:
 def reason(error: BaseException) -> str:
     """An error on one line: ppr's own say all, others need their type."""
     text = " ".join(str(error).split())
-    return text if isinstance(error, PprError) else f"{type(error).__name__}: {text}"
+    if isinstance(error, PprError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def note_failure(folder: Path, error: str) -> None:

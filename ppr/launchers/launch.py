@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 from ppr import registry
-from ppr.config.compose import Config, add_config_dir, compose
+from ppr.config.compose import Config, compose
+from ppr.config.places import add_config_dir
 from ppr.errors import BadRequest
 from ppr.launchers.plan import about, make_plan, seconds_of
 from ppr.launchers.states import UNDER_WAY, states

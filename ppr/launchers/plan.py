@@ -70,7 +70,9 @@ def _check_axes(axes: Sequence[Override], overrides: Sequence[Override]) -> None
             raise BadRequest(f"{line}: {key} does not change a result; give it one value")
         lines = [str(other.input_line) for other in overrides if other.key_or_group == key]
         if len(lines) > 1:
-            raise BadRequest(f"{' and '.join(lines)}: {key} is given {len(lines)} times; once")
+            raise BadRequest(
+                f"{' and '.join(lines)}: {key} is given {len(lines)} times; give it once"
+            )
 
 
 def _length(axis: Override) -> int:

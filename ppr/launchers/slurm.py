@@ -14,6 +14,8 @@ import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr
+from io import StringIO
 from typing import Any, TypeVar
 
 import click
@@ -127,7 +129,8 @@ class Slurm:
                 for part in configs
             ]
             try:
-                jobs = executor.submit_array(calls)
+                with redirect_stderr(StringIO()):  # submitit prints what it also raises
+                    jobs = executor.submit_array(calls)
             except Exception as error:
                 if submitted:
                     slurm("scancel", *{job.split("_")[0] for job in submitted})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,40 +32,40 @@ def states(sweep: Sweep) -> dict[int, Standing]:
     jobs = sweep.jobs()
     sent = set(jobs.values()) - {LOCAL}
     queue = job_states(sent) if sent else {}
-    here = is_held(sweep.folder)  # the process that does the sweep's runs on this machine is alive
-    alone = {job for job, points in sweep.points_of_jobs().items() if len(points) == 1}
-    return {
-        index: _standing(sweep, index, jobs.get(index, LOCAL), queue, alone, here)
-        for index in range(len(sweep.points))
-    }
+    packed = {job for job, points in sweep.points_of_jobs().items() if len(points) > 1} | {LOCAL}
+    if is_held(sweep.folder):  # the process that does the sweep's runs on this machine is alive
+        queue[LOCAL] = "RUNNING"
+    found = {}
+    for index in range(len(sweep.points)):
+        job = jobs.get(index, LOCAL)
+        said = queue.get(job, "CANCELLED" if sweep.cancelled and job != LOCAL else "")
+        run = tree.state(sweep.run_folder(index))
+        state = _state(run, said, job in packed)
+        error = _error(sweep.run_folder(index), said) if state == "failed" else ""
+        own = job in packed and (job == LOCAL or sweep.local_log(index).exists())
+        log = sweep.local_log(index) if own else sweep.job_log(job)
+        found[index] = Standing(state, job, log, error)
+    return found
 
 
-def _standing(
-    sweep: Sweep, index: int, job: str, queue: Mapping[str, str], alone: set[str], here: bool
-) -> Standing:
-    folder = sweep.run_folder(index)
-    log = sweep.local_log(index) if job == LOCAL else sweep.job_log(job)
-    run = tree.state(folder)
-    said = queue.get(job, "")
+def _state(run: str, said: str, packed: bool) -> str:
+    """A run's state, from the results tree's word for it and SLURM's for its job."""
     if run in ("finished", "running"):
-        return Standing(run, job, log)
-    if said in WAITING or (job == LOCAL and here and run != "failed"):
-        return Standing("queued", job, log)
-    if said in ACTIVE and run != "failed":
-        # Several runs packed into a job begin one after another.
-        return Standing("running" if job in alone else "queued", job, log)
+        return run
+    if said in WAITING:
+        return "queued"
     if run == "failed":
-        return Standing("failed", job, log, _failure(folder))
-    if said == "CANCELLED" or (sweep.cancelled and not said):
-        return Standing("cancelled", job, log)
-    if said and said != "COMPLETED":
-        return Standing("failed", job, log, f"SLURM: {said}")
-    return Standing("not started" if run == "absent" else run, job, log)
+        return "failed"
+    if said in ACTIVE:  # runs packed into a job, or done here, begin one after another
+        return "queued" if packed else "running"
+    if said not in ("", "COMPLETED"):
+        return "cancelled" if said == "CANCELLED" else "failed"
+    return "not started" if run == "absent" else run
 
 
-def _failure(folder: Path) -> str:
+def _error(folder: Path, said: str) -> str:
     try:
         failure: Any = read_json(folder / tree.FAILURE)
         return str(failure["error"])
-    except (RunFailed, KeyError, TypeError):  # it is being started again at this moment
-        return ""
+    except (RunFailed, KeyError, TypeError):  # it was never started, or killed, or its node died
+        return f"SLURM: {said}"

@@ -25,7 +25,7 @@ SAFE_BOUND = 43.0
 """Logits within ±43 need no maximum taken off: e**±43, their sums over any batch and their ratios
 (e**±86) are normal float32 numbers. Unit vectors over a temperature >= 1/43 are within it."""
 
-STRIP_ELEMENTS = {"cpu": 1 << 20}
+STRIP_ELEMENTS = {"cpu": 1 << 21}
 """Similarities in a strip. On a CPU a strip stays in the cache; elsewhere few launches matter."""
 STRIP_ELEMENTS_ELSEWHERE = 1 << 24
 MIN_ROWS = 64

@@ -4,7 +4,7 @@
 
 where q_n is one-hot for an integer target, or the target row itself when it holds probabilities (of
 mixup, say). Label smoothing replaces it by q'(k) = (1 - e) q(k) + e / C: Szegedy et al.,
-"Rethinking the Inception Architecture", arXiv:1512.00567, section 7. In nats.
+"Rethinking the Inception Architecture", arXiv:1512.00567. In nats.
 
 Shapes: logits [N, C]; target [N] integers or [N, C] probabilities. Half precision is computed in
 float32. An empty batch gives 0 with a gradient of 0.

@@ -6,8 +6,8 @@ Paper: Chen et al., "A Simple Framework for Contrastive Learning of Visual Repre
     l(i, j) = -log( e^{sim(z_i, z_j)/t} / sum_{k != i} e^{sim(z_i, z_k)/t} )                     (1)
 
 with sim the cosine; the loss is the mean over all positive pairs, (i, j) and (j, i) both. That is
-SupCon's L_out (supcon.py) with every sample its own class, as SupCon's paper says, and is computed
-as such; so it takes any number of views. The paper's best temperature on CIFAR-10 is 0.5.
+SupCon's L_out (supcon.py) with every sample its own class, and is computed as such; so it takes any
+number of views.
 
 Shapes: embeddings [N, V, D], or [N, D] which holds no pair and gives 0; labels are ignored, taken
 only so that a task can call any loss of the family alike. Embeddings are L2-normalised here, half

@@ -7,7 +7,7 @@ vectors z_i over all views I of a batch, A(i) = I \\ {i}, and P(i) = those of A(
     L_in  = sum_i -log( 1/|P(i)| sum_{p in P(i)} e^{z_i.z_p/t} / Z_i )                           (3)
     Z_i   = sum_{a in A(i)} e^{z_i.z_a/t}
 
-L_in <= L_out by Jensen's inequality; the paper trains with L_out. Where the paper and the authors'
+L_in <= L_out by Jensen's inequality. Where the paper and the authors'
 code (github.com/HobbitLong/SupContrast, losses.py) differ, this follows the code:
 
 - the mean over anchors, not the sum, so that the learning rate does not depend on the batch size;

@@ -28,7 +28,8 @@ _EXPERIMENT = re.compile(r"^experiment=(.+)$")
 class Standing:
     """Where a paper stands. `problem`: why some cells cannot be filled, in one line.
 
-    `scales`: those of the tables whose experiments are there; `reached`: the largest of a table that has a run in every cell.
+    `scales`: those of the tables whose experiments are there; `reached`: the largest of a table
+    that has a run in every cell.
     `verdicts`: scale -> outcome -> how many claims.
     """
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import ppr
 from ppr import registry
+from ppr.config.places import cache_root
 from ppr.papers.files import folders
 
 
@@ -23,9 +24,7 @@ class Kept:
     """A JSON object in the user's cache folder, empty where it cannot be read."""
 
     def __init__(self, name: str) -> None:
-        user = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "ppr"
-        base = Path(os.environ.get("PPR_CACHE") or user).expanduser()
-        self._file = base / "papers" / f"{name}.json"
+        self._file = cache_root() / "papers" / f"{name}.json"
         self.content: dict[str, Any] = {}
         with suppress(OSError, ValueError):
             self.content = json.loads(self._file.read_text(encoding="utf-8"))

@@ -152,7 +152,7 @@ def check_claims(paper: Paper) -> None:
 def judge(paper: Paper, results: Results) -> list[Verdict]:
     """The verdict on every claim of a paper, Holm-corrected table by table.
 
-    A claim over a cell that cannot be filled, its experiment yet to come, is not run for that reason.
+    A claim over a cell that cannot be filled, its experiment yet to come, is not run, and says so.
     """
     plans = {name: plan(paper, name) for name in paper.claims}
     tables = {name: groups[0][0].name for name, groups in plans.items()}

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ppr import registry
-from ppr.config.places import shipped_configs
+from ppr.config.places import config_folders
 from ppr.errors import BadRequest, choices
 
 if TYPE_CHECKING:
@@ -54,9 +53,8 @@ class Reference:
 
 
 def folders() -> list[Path]:
-    """The folders of papers: those of plug-ins before the shipped one."""
-    roots = [root / "configs" for root in registry.plugin_roots()]
-    return [folder / "paper" for folder in (*roots, shipped_configs())]
+    """The folders of papers."""
+    return [folder / "paper" for folder in config_folders()]
 
 
 def find_all(where: Sequence[Path]) -> dict[str, Path]:

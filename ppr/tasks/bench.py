@@ -79,6 +79,17 @@ class Bench:
             raise BadRequest(f"{kind}: the task {task!r} needs one; choose it with {kind}=…")
         return registry.make(kind, node, *parts)
 
+    def input_path(self, name: str) -> Path:
+        """The directory of the finished run that the config names as an input (`inputs.teacher`).
+
+        Raises:
+            BadRequest: the config names no such input.
+            RunFailed: that run has not been run to its end.
+        """
+        from ppr.config.inputs import input_folder
+
+        return input_folder(self.values, name)
+
     def evaluators(self) -> dict[str, Callable[[Any], dict[str, float]]]:
         """The evaluators that the config names; on random data a probe need not converge."""
         brief = {"epochs": 1} if self.values["data"]["synthetic"] else {}

@@ -30,12 +30,13 @@ class TrainingTask(nn.Module):
     reports_untrained: ClassVar[bool] = False
 
     encoder: nn.Module
-    classifier: nn.Module | None = None
+    classifier: nn.Module | None
     augment: Any
 
     def __init__(self, bench: Bench) -> None:
         super().__init__()
         self.bench = bench
+        self.classifier = None
 
     @abstractmethod
     def prepare(self, batch: Batch, random: torch.Generator) -> Tensor:

@@ -1,0 +1,203 @@
+"""`ppr reproduce`: run what a paper's tables lack, then print them and the verdicts."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ppr.cli.paper import print_verdicts
+from ppr.cli.papers import resolve
+from ppr.cli.table import print_sheet
+from ppr.cli.words import Words
+from ppr.config.places import add_config_dir
+from ppr.errors import BadRequest, PprError
+from ppr.papers.board import fill_tables
+from ppr.papers.cells import Results
+from ppr.papers.claims import judge
+from ppr.papers.files import folders, load
+from ppr.papers.schema import SCALES, Paper
+from ppr.report.sheet import fill
+from ppr.report.terminal import Cell, count, print_table
+from ppr.results.tree import results_root, scan
+
+if TYPE_CHECKING:
+    from ppr.config.compose import Config
+    from ppr.papers.reproduce import Agenda
+
+
+@click.command(name="reproduce")
+@click.argument("name", metavar="PAPER[/TABLE]")
+@click.argument("words", nargs=-1, type=Words(), metavar="[KEY=VALUE]...")
+@click.option("--seeds", type=click.IntRange(min=1), help="Seeds a cell, instead of the table's.")
+@click.option("--scale", type=click.Choice(SCALES), help="Tables of this scale [desk].")
+@click.option("--dry-run", is_flag=True, help="Say what is missing and how long it takes, only.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Runs at a time on this machine.")
+@click.option("--results", "root", metavar="DIR", help="The results tree [PPR_RESULTS or results].")
+@click.option(
+    "--config-dir",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A folder with configs of your own (paper/, experiment/, …).",
+)
+def command(
+    name: str,
+    words: tuple[str, ...],
+    seeds: int | None,
+    scale: str | None,
+    dry_run: bool,
+    jobs: int | None,
+    root: str | None,
+    config_dir: tuple[Path, ...],
+) -> int:
+    """Run what a paper's tables lack, then print them with the verdicts on its claims.
+
+    \b
+      ppr reproduce supcon/digits --dry-run
+      ppr reproduce supcon --seeds 3 --jobs 2
+      ppr reproduce supcon --scale paper launcher=slurm launcher.partition=gpu
+
+    Runs that are there already, or published, are not run again; interrupted, the same command
+    goes on. KEY=VALUE says where and how fast (launcher, engine.device, data.root, …).
+    """
+    for folder in config_dir:
+        add_config_dir(folder)
+    from ppr.papers.reproduce import agenda, narrowed
+
+    slug, _, table = name.partition("/")
+    paper = narrowed(load(slug, folders()), table, scale, seeds)
+    where = results_root(root).resolve()
+    os.environ["PPR_RESULTS"] = str(where)  # for the runs, and the processes that do them
+    tables, problems = fill_tables(paper, Results(resolve, scan(where)))
+    if not tables:
+        raise BadRequest(problems[0])
+    for problem in problems:
+        click.echo(f"ppr: left out, yet to come: {problem}", err=True)
+    paper = paper.model_copy(update={"tables": {key: paper.tables[key] for key in tables}})
+    paper = narrowed(paper, "", paper.tables[next(iter(tables))].scale, None)
+    if jobs:
+        words = (*words, *(() if _names_launcher(words) else ("launcher=local",)))
+        words = (*words, f"launcher.jobs={jobs}")
+    plan = agenda((cell for cells in tables.values() for cell in cells), words)
+    _announce(name, plan, where, jobs or 1)
+    if dry_run:
+        _print_missing(plan)
+        return 1 if problems else 0
+    code = _run_all(plan, where, words, config_dir)
+    _print_outcome(paper, where)
+    return 1 if code or problems else 0
+
+
+def _names_launcher(words: Sequence[str]) -> bool:
+    return any(word.lstrip("+").startswith("launcher=") for word in words)
+
+
+def _announce(name: str, plan: Agenda, root: Path, jobs: int) -> None:
+    """`supcon: 20 runs, 12 done, 8 to do: about 3 minutes (8 from recorded runs)`."""
+    todo = len(plan.missing)
+    line = f"{name}: {count(plan.total, 'run')}, {plan.total - todo} done, {todo} to do"
+    if not todo:
+        click.echo(line)
+        return
+    from ppr.launchers.plan import about
+    from ppr.papers.estimate import estimate
+
+    found = estimate(plan.missing, root)
+    if found.origin:
+        line += f": {about(found.seconds, min(jobs, todo))} ({found.origin})"
+    click.echo(line)
+    for experiment, reason in found.unknown.items():
+        click.echo(f"  {experiment}: time unknown: {reason}")
+
+
+def _print_missing(plan: Agenda) -> None:
+    rows: list[list[Cell]] = [
+        [at, config.experiment, config.variant, config.seed, _command(config)]
+        for at, wave in enumerate(plan.waves, start=1)
+        for config in wave
+    ]
+    if rows:
+        print_table(["step", "experiment", "variant", "seed", "command"], rows)
+
+
+def _command(config: Config) -> str:
+    return shlex.join(["ppr", "run", *config.overrides])
+
+
+def _run_all(plan: Agenda, root: Path, words: Sequence[str], config_dirs: Sequence[Path]) -> int:
+    """Do the runs wave by wave; 1 if any failed or still waits for an input."""
+    from ppr.config.inputs import inputs_of, is_finished
+
+    code = 0
+    for wave in plan.waves:
+        ready = [config for config in wave if all(map(is_finished, inputs_of(config)))]
+        for config in wave:
+            if config not in ready:
+                click.echo(f"ppr: waits for its input: {_command(config)}", err=True)
+                code = 1
+        if ready and ready[0]["launcher"]:
+            code |= _launch(ready, root, words, config_dirs)
+        else:
+            code |= _run_here(ready)
+    return code
+
+
+def _run_here(configs: Sequence[Config]) -> int:
+    """One run after another in this process; a run that fails leaves the others alone."""
+    from ppr.engine.interrupts import Interrupted
+    from ppr.launchers.attempt import attempt
+    from ppr.report.progress import make_watcher
+
+    code = 0
+    for at, config in enumerate(configs, start=1):
+        click.echo(f"[{at}/{len(configs)}] {_command(config)}")
+        try:
+            with make_watcher(config, silent=False) as watcher:
+                attempt(config, watcher, force=False)
+        except Interrupted:
+            raise
+        except PprError as error:
+            click.echo(f"ppr: {_command(config)}: {error}", err=True)
+            code = 1
+    return code
+
+
+def _launch(
+    configs: list[Config], root: Path, words: Sequence[str], config_dirs: Sequence[Path]
+) -> int:
+    """Hand the runs to the launcher that they name, less those that it is at already."""
+    from ppr import registry
+    from ppr.launchers.launch import Order
+    from ppr.launchers.plan import Plan
+    from ppr.launchers.states import UNDER_WAY, states
+    from ppr.launchers.sweep import open_sweep
+    from ppr.results.lock import claim
+
+    launcher: dict[str, Any] = configs[0]["launcher"]
+    sweep, places = open_sweep(Plan(configs, root, launcher), words, config_dirs)
+    before = states(sweep) if sweep.submissions else {}
+    todo = {
+        place: config
+        for place, config in zip(places, configs, strict=True)
+        if place not in before or before[place].state not in UNDER_WAY
+    }
+    if not todo:
+        click.echo(f"{count(len(configs), 'run')} under way (sweep {sweep.id})")
+        return 0
+    with claim(sweep.folder):
+        code: int = registry.make("launcher", launcher).launch(Order(sweep, launcher, todo))
+    return code
+
+
+def _print_outcome(paper: Paper, root: Path) -> None:
+    results = Results(resolve, scan(root))
+    click.echo()
+    for key in paper.tables:
+        print_sheet(fill(paper, key, results))
+    verdicts = judge(paper, results)
+    if verdicts:
+        print_verdicts(verdicts)

@@ -1,0 +1,118 @@
+"""Runs that another run starts from: a distillation teacher, a checkpoint to prune.
+
+    inputs: {teacher: "experiment=ce_digits model=resnet34"}
+
+The words are those of `ppr run`. An input that names no `seed=` has the seed of the run that asks
+for it, and one that names no `scale=` is a smoke run where that run is one. Where and how fast it
+is computed (device, data folder, results tree) follows the run that asks.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ppr.config.compose import Config, compose
+from ppr.config.identity import run_id, variant_id
+from ppr.engine.settings import MACHINE_FIELDS
+from ppr.errors import BadRequest, RunFailed, choices
+from ppr.results import tree
+
+
+def input_words(values: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """The words that ask for an input of the run with these config values."""
+    words = shlex.split(values["inputs"][name])
+    if not _names(words, "seed"):
+        words.append(f"seed={values['seed']}")
+    if values["scale"] == "smoke" and not _names(words, "scale"):
+        words.append("scale=smoke")
+    return tuple(words)
+
+
+def _names(words: list[str], key: str) -> bool:
+    return any(word.split("=", 1)[0].lstrip("+") == key for word in words)
+
+
+def input_config(values: Mapping[str, Any], name: str) -> Config:
+    """The config of an input.
+
+    Raises:
+        BadRequest: no such input, or its words name what is not there.
+    """
+    if name not in values["inputs"]:
+        raise BadRequest(f"inputs.{name}: the config names none; {choices(name, values['inputs'])}")
+    try:
+        config = compose(input_words(values, name))
+    except BadRequest as error:
+        raise BadRequest(f"inputs.{name}: {error}") from None
+    machine = {key: values["engine"][key] for key in MACHINE_FIELDS}
+    own = dict(config.values)
+    own["engine"] = {**own["engine"], **machine}
+    own["data"] = {**own["data"], "root": values["data"]["root"]}
+    own |= {key: values[key] for key in ("results", "tracker", "launcher")}
+    return replace(config, values=own)
+
+
+def input_ids(values: Mapping[str, Any], asked: tuple[str, ...] = ()) -> dict[str, str]:
+    """What the identity of a run takes of its inputs: their own, so that a change in them shows.
+
+    The run's id, or, where the input follows the seed of the run that asks, its variant's.
+
+    Raises:
+        BadRequest: an input needs, through others, itself; names the path.
+    """
+    found = {}
+    for name, said in values["inputs"].items():
+        words = " ".join(input_words(values, name))
+        if words in asked:
+            path = " → ".join([*asked[asked.index(words) :], words])
+            raise BadRequest(f"inputs.{name}: a cycle: {path}")
+        identify = run_id if _names(shlex.split(said), "seed") else variant_id
+        found[name] = identify(input_config(values, name).values, (*asked, words))
+    return found
+
+
+def inputs_of(config: Config) -> list[Config]:
+    """The runs that a run starts from, less their own inputs."""
+    return [input_config(config.values, name) for name in config["inputs"]]
+
+
+def needed(config: Config) -> list[Config]:
+    """Every run that must be finished before this one can start, in an order that works.
+
+    Raises:
+        BadRequest: the inputs go round in a circle, or name what is not there.
+    """
+    config.run_id  # noqa: B018  refuses a cycle, in which the walk below would never end
+    found: dict[tuple[str, str], Config] = {}
+    for config_of in inputs_of(config):
+        for each in (*needed(config_of), config_of):
+            found.setdefault((each.experiment, each.run_id), each)
+    return list(found.values())
+
+
+def folder_of(config: Config) -> Path:
+    """The run directory of a config; as `ppr.run.run_directory`, without torch."""
+    root = tree.results_root(config["results"]["root"])
+    return tree.run_path(root, config.experiment, config.variant, config.seed)
+
+
+def is_finished(config: Config) -> bool:
+    return (folder_of(config) / tree.SUMMARY).exists()
+
+
+def input_folder(values: Mapping[str, Any], name: str) -> Path:
+    """The directory of the finished run that is an input.
+
+    Raises:
+        BadRequest: no such input.
+        RunFailed: it has not been run to its end; says the command.
+    """
+    config = input_config(values, name)
+    if not is_finished(config):
+        command = shlex.join(["ppr", "run", *config.overrides])
+        raise RunFailed(f"inputs.{name}: {folder_of(config)} is not finished; {command}")
+    return folder_of(config)

@@ -1,0 +1,151 @@
+"""How long runs will take: from recorded ones, else from a few steps of the real loop."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from ppr.config.compose import Config
+from ppr.errors import PprError, RunFailed
+from ppr.launchers.plan import recorded_seconds
+from ppr.tasks.bench import Bench, Watcher
+
+STEPS = 4
+"""The first one warms up and is not counted."""
+BUDGET = 10.0
+"""Seconds that the steps of one variant may take."""
+
+
+@dataclass
+class Estimate:
+    """Seconds that runs take one after another. `unknown`: experiment -> why it has no estimate."""
+
+    seconds: float = 0.0
+    recorded: int = 0
+    measured: int = 0
+    unknown: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def origin(self) -> str:
+        """Where the seconds come from, in words."""
+        parts = [f"{self.recorded} from recorded runs"] if self.recorded else []
+        parts += [f"{self.measured} from a few measured steps"] if self.measured else []
+        return ", ".join(parts)
+
+
+def estimate(configs: Sequence[Config], root: Path) -> Estimate:
+    """What the runs take: the median over recorded runs of the variant or experiment, else measured."""
+    found = Estimate()
+    known = recorded_seconds(root)
+    measured: dict[str, float | None] = {}
+    for config in configs:
+        seconds = known.get(config.variant) or known.get((config.experiment, config["scale"]))
+        if seconds:
+            found.seconds += median(seconds)
+            found.recorded += 1
+            continue
+        if config.variant not in measured:
+            try:
+                measured[config.variant] = measure(config)
+            except PprError as error:
+                measured[config.variant] = None
+                found.unknown[config.experiment] = str(error)
+        value = measured[config.variant]
+        if value is not None:
+            found.seconds += value
+            found.measured += 1
+    return found
+
+
+def measure(config: Config) -> float:
+    """Seconds that a run would take, from a few of its own steps and one round of evaluation.
+
+    Raises:
+        RunFailed: it cannot be told here.
+        BadRequest: the run itself would be refused.
+    """
+    from ppr.engine.loop import Loop
+    from ppr.run import make_task, open_bench
+    from ppr.tasks.training import TrainingTask
+
+    if config["inputs"]:
+        raise RunFailed("it starts from another run, so it cannot be tried alone")
+    engine = {**config["engine"], "log_every": 1}
+    config = replace(config, values={**config.values, "engine": engine})
+    with tempfile.TemporaryDirectory() as folder:
+        clock = _Clock()
+        bench = open_bench(config, Path(folder), clock)
+        if config["scale"] == "paper" and bench.device.type == "cpu":
+            raise RunFailed("of paper scale, which is not tried on a CPU")
+        _check_data(bench)
+        task = make_task(bench)
+        if not isinstance(task, TrainingTask):
+            raise RunFailed("a study: it has no steps to measure, and none is recorded yet")
+        task.to(bench.device)
+        loop = Loop(task, bench)
+        clock.run(loop, bench)
+        evaluation = _evaluation_seconds(task, bench) if config["scale"] == "desk" else 0.0
+        loop.metrics.close()
+        loop.timing.close()
+    return clock.seconds_a_step * clock.total + evaluation
+
+
+def _check_data(bench: Bench) -> None:
+    """An estimate must not download a data set."""
+    source = bench.build("dataset", bench.data_root()) if bench.chosen("dataset") else None
+    if hasattr(source, "find") and source.find() is None:
+        raise RunFailed(f"its data is not here; ppr data fetch {bench.values['dataset']['name']}")
+
+
+class _Clock(Watcher):
+    """Times the steps of a loop and stops it when it has seen enough."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+        self.total = 0
+
+    def run(self, loop: Any, bench: Bench) -> None:
+        from ppr.engine.interrupts import Interrupted, StopRequest
+
+        self.stop = bench.stop = StopRequest()
+        self.times = [time.perf_counter()]
+        try:
+            loop.fit(lambda epoch: None)
+        except Interrupted:
+            return
+
+    def started(self, steps: int, steps_per_epoch: int, at: int) -> None:
+        self.total = steps
+
+    def stepped(self, step: int, epoch: float, values: Mapping[str, float], rate: float) -> None:
+        self.times.append(time.perf_counter())
+        if len(self.times) > STEPS or self.times[-1] - self.times[0] > BUDGET:
+            self.stop.received = signal.SIGTERM
+
+    @property
+    def seconds_a_step(self) -> float:
+        counted = self.times[1:] if len(self.times) > 2 else self.times
+        return (counted[-1] - counted[0]) / (len(counted) - 1)
+
+
+def _evaluation_seconds(task: Any, bench: Bench) -> float:
+    """One timed round of the evaluators, times the rounds that a run makes."""
+    from ppr.engine.train import evaluate
+
+    start = time.perf_counter()
+    evaluate(task, bench, "test")
+    whole = time.perf_counter() - start
+    every = bench.settings.evaluate_every
+    rounds = 1 + bool(every) + task.reports_untrained
+    if not every or bench.settings.monitor is None:
+        return whole * rounds
+    start = time.perf_counter()
+    evaluate(task, bench, "validation", only=bench.settings.monitor.split("/")[0])
+    watched = time.perf_counter() - start
+    return whole * rounds + watched * (bench.settings.epochs // every)

@@ -1,0 +1,94 @@
+"""What is to be run for a paper's tables: each missing seed of each cell, inputs first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ppr.config.compose import Config, compose
+from ppr.config.inputs import inputs_of, is_finished, needed
+from ppr.errors import BadRequest, choices
+from ppr.papers.cells import Filled
+from ppr.papers.schema import Paper
+
+
+def narrowed(paper: Paper, table: str, scale: str | None, seeds: int | None) -> Paper:
+    """The paper with the tables asked for alone, of one scale, and the claims about them.
+
+    Raises:
+        BadRequest: no such table, or none of that scale.
+    """
+    if table and table not in paper.tables:
+        raise BadRequest(f"{paper.slug}/{table}: no such table; {choices(table, paper.tables)}")
+    named = {table: paper.tables[table]} if table else paper.tables
+    wanted = scale or (paper.tables[table].scale if table else "desk")
+    chosen = {name: found for name, found in named.items() if found.scale == wanted}
+    if not chosen:
+        known = ", ".join(f"{name} is {found.scale}" for name, found in named.items())
+        what = known or "it has no tables yet"
+        raise BadRequest(f"{paper.slug}: no table of scale {wanted} to reproduce; {what}")
+    if seeds is not None:
+        chosen = {n: found.model_copy(update={"seeds": seeds}) for n, found in chosen.items()}
+    claims = {
+        name: claim
+        for name, claim in paper.claims.items()
+        if all(reference.partition(".")[0] in chosen for reference in claim.cells)
+    }
+    return paper.model_copy(update={"tables": chosen, "claims": claims})
+
+
+@dataclass(frozen=True)
+class Agenda:
+    """The runs behind some cells. `waves`: those to do, each after the waves before it."""
+
+    total: int
+    waves: Sequence[Sequence[Config]]
+
+    @property
+    def missing(self) -> list[Config]:
+        return [config for wave in self.waves for config in wave]
+
+
+def agenda(cells: Iterable[Filled], words: Sequence[str] = ()) -> Agenda:
+    """What is to be run so that every cell has its seeds.
+
+    `words` say where and how fast, and nothing that changes a result.
+
+    Raises:
+        BadRequest: `words` do; or inputs that go round in a circle.
+    """
+    done: set[tuple[str, str, int]] = set()
+    missing: dict[str, Config] = {}
+    for cell in cells:
+        done |= {(cell.experiment, cell.variant, seed) for seed in cell.samples}
+        for seed in cell.missing_seeds:
+            config = compose([*cell.cell.overrides, f"seed={seed}", *words])
+            if config.variant != cell.variant:
+                said = " ".join(words)
+                raise BadRequest(
+                    f"{said}: changes the results of {cell.experiment}; only settings of where "
+                    "and how fast can be given (launcher, tracker, data.root, engine.device, …)"
+                )
+            missing.setdefault(config.run_id, config)
+    for config in list(missing.values()):
+        for each in needed(config):
+            if not is_finished(each):
+                missing.setdefault(each.run_id, each)
+    depths: dict[str, int] = {}
+    for config in missing.values():
+        _set_depth(config, missing, depths)
+    waves: list[list[Config]] = [[] for _ in range(max(depths.values(), default=-1) + 1)]
+    for key, config in missing.items():
+        waves[depths[key]].append(config)
+    inputs = {(c.experiment, c.variant, c.seed) for c in missing.values()}
+    return Agenda(len(done | inputs), waves)
+
+
+def _set_depth(config: Config, missing: Mapping[str, Config], depths: dict[str, int]) -> int:
+    """How many waves must come before a run: one more than before any input that is missing."""
+    if config.run_id not in depths:
+        before = [each for each in inputs_of(config) if each.run_id in missing]
+        depths[config.run_id] = 1 + max(
+            (_set_depth(each, missing, depths) for each in before), default=-1
+        )
+    return depths[config.run_id]

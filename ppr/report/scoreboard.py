@@ -1,0 +1,89 @@
+"""The scoreboard as Markdown, for `results/README.md`: no dates, so that only results change it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from ppr.papers.board import Standing
+from ppr.papers.claims import OUTCOMES
+from ppr.papers.files import Reference
+from ppr.papers.schema import SCALES
+from ppr.report.formats import escape_markdown
+
+Row = tuple[Reference, Standing]
+
+HEAD = """\
+# Scoreboard
+
+Written by `ppr report --scoreboard`; not to be edited by hand. Verdicts are those of the claims
+that a paper's file states, tested on the runs in this folder. A desk-scale verdict (minutes on a
+laptop, small real data or exact settings) never stands for a paper-scale one (the paper's own data
+and length). `ppr paper NAME` shows one paper, `ppr reproduce NAME` runs what is missing of it.
+"""
+
+
+def ordered(board: Sequence[Row]) -> list[Row]:
+    """Papers with tables first, then by family, then by name."""
+    return sorted(board, key=lambda row: (not row[0].has_tables, row[0].family, row[0].slug))
+
+
+def total(board: Sequence[Row], scale: str) -> dict[str, int]:
+    """How many claims have each verdict at a scale."""
+    return {
+        outcome: sum(standing.verdicts.get(scale, {}).get(outcome, 0) for _, standing in board)
+        for outcome in OUTCOMES
+    }
+
+
+def markdown(board: Sequence[Row], folder: Path) -> str:
+    """The page; its links to the papers' files are relative to `folder`, where it will lie."""
+    rows = ordered(board)
+    tested = [row for row in rows if row[0].has_tables]
+    planned = [row for row in rows if not row[0].has_tables]
+    lines = [HEAD]
+    lines.append(f"{len(rows)} papers: {len(tested)} with tables, {len(planned)} planned.\n")
+    lines.append(_table(["scale", *OUTCOMES], [_counted(rows, scale) for scale in SCALES]))
+    lines.append(f"\n## Papers with tables ({len(tested)})\n")
+    head = ["paper", "year", "family", "implemented", "reached", *(f"{s} claims" for s in SCALES)]
+    lines.append(_table(head, [_row(*row, folder) for row in tested]))
+    lines.append(f"\n## Planned ({len(planned)})\n")
+    families: dict[str, list[Reference]] = {}
+    for paper, _ in planned:
+        families.setdefault(paper.family, []).append(paper)
+    for family, papers in families.items():
+        names = ", ".join(_link(paper.slug, paper.path, folder) for paper in papers)
+        lines.append(f"- **{escape_markdown(family)}** ({len(papers)}): {names}")
+    return "\n".join(lines) + "\n"
+
+
+def _counted(rows: Sequence[Row], scale: str) -> list[str]:
+    return [scale, *(str(count) for count in total(rows, scale).values())]
+
+
+def _row(paper: Reference, standing: Standing, folder: Path) -> list[str]:
+    return [
+        _link(paper.title, paper.path, folder),
+        str(paper.year),
+        escape_markdown(paper.family),
+        ", ".join(standing.scales) or "yet to come",
+        standing.reached or "–",
+        *(_verdicts(standing, scale) for scale in SCALES),
+    ]
+
+
+def _verdicts(standing: Standing, scale: str) -> str:
+    found = standing.verdicts.get(scale, {})
+    return ", ".join(f"{found[outcome]} {outcome}" for outcome in OUTCOMES if outcome in found)
+
+
+def _link(text: str, path: Path, folder: Path) -> str:
+    target = quote(Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix())
+    return f"[{escape_markdown(text)}]({target})"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,233 @@
+"""What a paper's page shows, gathered before it takes any markup."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from ppr.errors import BadRequest, RunFailed
+from ppr.papers.board import Standing
+from ppr.papers.cells import Filled, Results, cells
+from ppr.papers.claims import Verdict, judge
+from ppr.papers.schema import Paper, Table
+from ppr.report.plot import Panel
+from ppr.report.sheet import Sheet, notes
+from ppr.report.site_chart import Chart, curve_chart, sweep_chart
+from ppr.report.site_sweep import Sweep, sweeps
+from ppr.results.curves import Group, curves, default_metrics
+from ppr.results.files import read_lines
+from ppr.results.tree import METRICS, Record
+
+MOST_PROBLEMS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class SweepPlot:
+    experiment: str
+    sweep: Sweep
+    chart: Chart
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableView:
+    """A table of the page. `problems`: why cells cannot be filled, each once."""
+
+    key: str
+    name: str
+    sheet: Sheet
+    notes: list[str]
+    problems: list[str]
+    charts: list[Chart]
+    sweeps: list[SweepPlot]
+    commands: list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """One run as a row: where it lies, and what tells it from a changed one."""
+
+    seed: int
+    state: str
+    href: str
+    where: str
+    digest: str
+    code: str
+    device: str
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class VariantView:
+    experiment: str
+    variant: str
+    runs: list[RunView]
+
+
+@dataclass(frozen=True, slots=True)
+class PaperView:
+    paper: Paper
+    standing: Standing
+    verdicts: list[Verdict]
+    tables: list[TableView]
+    variants: list[VariantView]
+
+
+def paper_view(
+    paper: Paper,
+    standing: Standing,
+    results: Results,
+    experiments: Mapping[str, Sequence[Record]],
+    folder: Path,
+) -> PaperView:
+    """`experiments`: the finished runs of each; `folder`: where the page will lie."""
+    tables = [
+        _table_view(paper, name, table, results, experiments)
+        for name, table in paper.tables.items()
+    ]
+    used: dict[tuple[str, str], dict[int, Record]] = {}
+    for view in tables:
+        for filled in view.sheet.cells:
+            runs = used.setdefault((filled.experiment, filled.variant), {})
+            runs |= {record.seed: record for record in filled.records}
+    variants = [
+        VariantView(experiment, variant, [run_view(record, folder) for record in runs.values()])
+        for (experiment, variant), runs in used.items()
+        if runs
+    ]
+    return PaperView(paper, standing, judge(paper, results), tables, variants)
+
+
+def _table_view(
+    paper: Paper,
+    name: str,
+    table: Table,
+    results: Results,
+    experiments: Mapping[str, Sequence[Record]],
+) -> TableView:
+    places: dict[str, dict[str, Filled]] = {}
+    problems: dict[str, None] = {}
+    for cell in cells(name, table):
+        try:
+            filled = results.fill(cell)
+        except BadRequest as error:
+            # One experiment that is yet to come must not hide the other cells, nor what the paper
+            # reports for this one.
+            filled = Filled(cell, "", "", (), {}, ())
+            problems[str(error)] = None
+        places.setdefault(cell.row, {})[cell.column] = filled
+    sheet = Sheet(paper, name, table, places)
+    charts, unread = _charts(sheet)
+    shown = [*list(problems)[:MOST_PROBLEMS], *unread]
+    if len(problems) > MOST_PROBLEMS:
+        shown.append(f"and so {len(problems) - MOST_PROBLEMS} cells more")
+    return TableView(
+        key=f"table-{re.sub(r'[^A-Za-z0-9_-]', '-', name)}",
+        name=name,
+        sheet=sheet,
+        notes=list(notes(sheet)),
+        problems=shown,
+        charts=charts,
+        sweeps=list(_sweeps(sheet, experiments)),
+        commands=_commands(sheet),
+    )
+
+
+def _commands(sheet: Sheet) -> list[tuple[str, str]]:
+    """Every cell's whole command, whether or not it has been run; one for cells that share it."""
+    found: dict[str, list[str]] = {}
+    for filled in sheet.cells:
+        if filled.variant:
+            whole = dataclasses.replace(filled, samples={}).command
+            found.setdefault(whole, []).append(f"{filled.cell.row}, {filled.cell.column}")
+    return [("; ".join(places), command) for command, places in found.items()]
+
+
+def _charts(sheet: Sheet) -> tuple[list[Chart], list[str]]:
+    """The curves of each column's rows, and the logs that cannot be read."""
+    charts: list[Chart] = []
+    unread: dict[str, None] = {}
+    drawn: set[frozenset[str]] = set()
+    for column in sheet.table.columns:
+        variants: dict[str, Filled] = {}
+        for places in sheet.places.values():  # rows that read one run in two ways share its curve
+            variants.setdefault(places[column].variant, places[column])
+        if frozenset(variants) in drawn:
+            continue
+        drawn.add(frozenset(variants))
+        groups: list[Group] = []
+        for filled in variants.values():
+            try:
+                logs = _logs(filled.records)
+            except RunFailed as error:
+                unread[f"{error}: its curve is left out"] = None
+                continue
+            if logs:
+                groups.append(Group(filled.cell.row, logs))
+        for metric in default_metrics(groups):
+            axis, lines = curves(groups, metric)
+            title = f"{metric}, {column}" if len(sheet.table.columns) > 1 else metric
+            charts.append(curve_chart(title, Panel(metric, axis, lines)))
+    return charts, list(unread)
+
+
+def _logs(records: Sequence[Record]) -> list[list[dict[str, object]]]:
+    files = [record.path / METRICS for record in records if record.path is not None]
+    return [read_lines(file) for file in files if file.is_file()]
+
+
+def _sweeps(sheet: Sheet, experiments: Mapping[str, Sequence[Record]]) -> Iterator[SweepPlot]:
+    """A plot for each field swept in an experiment of the table; its own scale's runs only."""
+    rows = {filled.variant: filled.cell.row for filled in sheet.cells}
+    table = sheet.table
+    asked = dict.fromkeys((f.experiment, f.cell.quantity) for f in sheet.cells if f.variant)
+    for experiment, metric in asked:
+        runs = [
+            record
+            for record in experiments.get(experiment, ())
+            if record.summary.get("scale") == table.scale
+        ]
+        for sweep in sweeps(runs, metric, table.factor, rows):
+            title = f"{experiment}: {metric} against {sweep.field}"
+            chart = dataclasses.replace(
+                sweep_chart(title, sweep.panel),
+                y_label=f"{metric} ({table.unit})" if table.unit else metric,
+            )
+            yield SweepPlot(experiment, sweep, chart, table.unit)
+
+
+def run_view(record: Record, folder: Path) -> RunView:
+    code = record.summary.get("code")
+    code = code if isinstance(code, dict) else {}
+    cost = record.summary.get("cost") or {}
+    seconds = cost.get("seconds")
+    commit = str(code.get("commit") or "")[:10]
+    return RunView(
+        seed=record.seed,
+        state=record.state,
+        href=link(record.source, folder),
+        where=os.path.relpath(record.source, folder.parent),
+        digest=str(record.summary.get("digest") or ""),
+        code=" ".join(
+            str(part)
+            for part in (code.get("version"), commit, "with changes" * bool(code.get("dirty")))
+            if part
+        ),
+        device=str(cost.get("device") or ""),
+        seconds=float(seconds) if isinstance(seconds, int | float) else None,
+    )
+
+
+def link(target: Path, folder: Path) -> str:
+    """A relative address, so that site and results can be moved together."""
+    return quote(os.path.relpath(target, folder), safe="/=")
+
+
+def is_web(url: str | None) -> bool:
+    """Whether an address from a file may become a link: no `javascript:` and the like."""
+    return url is not None and re.match(r"https?://", url, re.IGNORECASE) is not None

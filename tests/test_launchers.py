@@ -1,0 +1,351 @@
+"""Sweeps: planning, refusals, several runs at a time on this machine, what is left of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ppr.config.compose import compose, parse
+from ppr.engine.interrupts import stop_on_signal
+from ppr.errors import BadRequest
+from ppr.launchers import plan, pool
+from ppr.launchers.queue import job_states
+from ppr.launchers.slurm import minutes
+from ppr.results.files import write_json
+from ppr.results.tree import FAILURE, run_path
+from ppr.run import execute, run_directory
+from sweeping import PLUGIN, newest, ppr, status  # noqa: F401  ppr is a fixture
+
+REFUSED = {
+    "seed=range(0,0)": ("seed=range(0,0)", "empty"),
+    "seed=0,1,0": ("same run", "seed=0"),
+    "seed=0,1 seed=2": ("seed=0,1 and seed=2", "give it once"),
+    "seed=0,1 task.rat=2": ("task.rat", "did you mean 'rate'"),
+    "task.rate=1,-1": ("task.rate=-1", "greater than 0"),
+    "engine.device=cpu,cuda": ("same run", "engine.device=cuda"),
+    "launcher=local,slurm": ("launcher", "one value"),
+    "launcher.jobs=1,2": ("launcher.jobs", "one value"),
+    "results.root=a,b": ("results.root", "one value"),
+    "task.rate=interval(0,1)": ("interval", "sweeper"),
+    "seed=0,1 launcher=local launcher.jobs=0": ("launcher.jobs=0", "greater than or equal to 1"),
+    "seed=0,1 launcher=slrm": ("slrm", "did you mean 'slurm'"),
+    "seed=range(0,1001)": ("1,001 runs", "unknown", "--yes"),
+    "seed=range(0,1000) task.rate=range(1,1001)": ("1,000,000 runs", "--yes"),
+    "seed=range(0,1000000000000)": ("1,000,000,000,000 runs", "--yes"),
+    "seed=0,1,2 launcher=local launcher.confirm_above=2": ("3 runs", "--yes", "confirm_above=2"),
+}
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_a_wrong_sweep_is_refused_before_anything_starts(ppr, words):
+    done = ppr(f"run -m {words}")
+    assert done.code == 2
+    for part in REFUSED[words]:
+        assert part in done.error
+    assert not Path(os.environ["PPR_RESULTS"]).exists()
+
+
+@given(
+    st.one_of(
+        st.lists(st.integers(), min_size=2).map(lambda v: ",".join(map(str, v))),
+        st.tuples(st.integers(-50, 50), st.integers(-50, 50), st.integers(1, 9)).map(
+            lambda v: f"range({v[0]},{v[1]},{v[2]})"
+        ),
+        st.tuples(st.integers(-9, 9), st.integers(-9, 9)).map(
+            lambda v: f"range({v[0]}.5,{v[1]},0.5)"
+        ),
+    )
+)
+def test_an_axis_is_counted_without_going_through_it(values):
+    axis = parse([f"seed={values}"])[0]
+    assert plan._length(axis) == len(list(axis.sweep_string_iterator()))
+
+
+def test_hours_are_told_from_recorded_runs(ppr):
+    words = ["experiment=sweep_toy"]
+    ppr("run --cfg")  # the toy's folder of configs is known from here on
+    assert plan.seconds_of([compose(words)], Path(os.environ["PPR_RESULTS"])) is None
+    for seed, seconds in ((0, 3600.0), (1, 7200.0), (2, 7200.0)):
+        _record(compose([*words, f"seed={seed}"]), seconds)
+    planned = plan.make_plan([*words, "seed=range(3,8)"])
+    left = plan.seconds_of(planned.configs, planned.root)
+    assert left == 5 * 7200
+    assert plan.about(left, 2) == "about 5.0 hours, 2 at a time"
+    refused = ppr("run -m seed=range(0,2000)")
+    assert "2,000 runs, about 4,000.0 hours" in refused.error
+
+
+def _record(config, seconds: float) -> None:
+    """A finished run of the tree."""
+    folder = run_path(os.environ["PPR_RESULTS"], config.experiment, config.variant, config.seed)
+    folder.mkdir(parents=True)
+    summary = {"schema": 1, "experiment": config.experiment, "variant": config.variant}
+    summary |= {"seed": config.seed, "scale": "desk", "metrics": {}, "cost": {"seconds": seconds}}
+    write_json(folder / "summary.json", summary)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "devices", "per_device", "seen"),
+    [
+        (None, [], 1, [None]),
+        (3, [], 1, [None] * 3),
+        (None, ["0", "1", "3"], 1, ["0", "1", "3"]),
+        (None, ["0", "1"], 2, ["0", "1", "0", "1"]),
+        (1, ["2", "5"], 1, ["2"]),
+        (3, ["0", "1"], 1, ["0", "1", "0"]),
+    ],
+)
+def test_each_worker_sees_one_gpu(jobs, devices, per_device, seen):
+    slots = pool.make_slots(jobs, devices, per_device)
+    assert [slot.get("CUDA_VISIBLE_DEVICES") for slot in slots] == seen
+
+
+def test_workers_share_the_cores_unless_told(monkeypatch):
+    monkeypatch.setattr(pool, "_cores", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert [slot.get("OMP_NUM_THREADS") for slot in pool.make_slots(3, [])] == ["2"] * 3
+    assert pool.make_slots(1, []) == [{}]
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    assert pool.make_slots(2, []) == [{}, {}]
+
+
+def test_the_gpus_of_a_job_are_those_that_it_was_given(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,GPU-ab")
+    assert pool.visible_devices("auto") == ["1", "GPU-ab"]
+    assert pool.visible_devices("cpu") == []
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert pool.visible_devices("cuda") == []
+
+
+@pytest.mark.parametrize(
+    ("time", "expected"),
+    [(30, 30), ("30", 30), ("30:01", 31), ("1:30:00", 90), ("1-12", 2160), ("1-00:30", 1470),
+     ("2-01:00:30", 2941)],
+)  # fmt: skip
+def test_time_is_written_as_slurm_writes_it(time, expected):
+    assert minutes(time) == expected
+
+
+@pytest.mark.parametrize("time", ["", "1h", "1:2:3:4", "0", "0:00", "-5", "1-"])
+def test_another_time_is_refused(time):
+    with pytest.raises(BadRequest, match=r"launcher\.time"):
+        minutes(time)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2])
+def test_signals_ask_to_stop_and_the_flag_is_shared(number):
+    before = signal.getsignal(number)
+    with stop_on_signal(patient=True) as outer:
+        signal.raise_signal(number)
+        signal.raise_signal(number)  # a patient one takes it for the same request
+        with stop_on_signal() as inner:
+            assert inner is outer
+        assert outer.received is number
+    assert signal.getsignal(number) is before
+
+
+def test_a_second_signal_acts_at_once():
+    with pytest.raises(KeyboardInterrupt), stop_on_signal() as stop:
+        signal.raise_signal(signal.SIGINT)
+        assert stop
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_a_local_sweep(ppr, tmp_path, monkeypatch):
+    """Good runs, one that fails, one whose process is killed: each is told of, none hurts another."""
+    done = ppr("run -m launcher=local launcher.jobs=2 task.kills=1 task.fails=false,true seed=0,1")
+    assert done.code == 1
+    points = status(ppr)
+    assert [p["state"] for p in points] == ["finished", "finished", "failed", "failed"]
+    assert done.out.startswith("4 runs: 4 to do, hours unknown")
+    assert done.err.count("killed by SIGKILL; it goes on") == 2
+    for point in points[2:]:
+        assert point["error"] == "it was told to fail"
+        assert f"{point['words']}  FAILED  it was told to fail  (log: {point['log']})" in done.err
+        assert "RunFailed: it was told to fail" in Path(point["log"]).read_text()
+    assert "2 of 4 runs failed" in done.err
+
+    monkeypatch.setenv("PPR_RESULTS", str(tmp_path / "other"))
+    for seed in (0, 1):
+        alone = compose(["experiment=sweep_toy", f"seed={seed}", "task.kills=1"])
+        run_directory(alone).mkdir(parents=True)
+        (run_directory(alone) / "kills").write_text("x")  # it has been killed already
+        expected = execute(alone)
+        folder = Path(points[seed]["folder"])
+        assert json.loads((folder / "summary.json").read_text())["metrics"] == expected["metrics"]
+        logged = (run_directory(alone) / "metrics.jsonl").read_bytes()
+        assert (folder / "metrics.jsonl").read_bytes() == logged
+
+
+def test_a_sweep_again_does_what_is_left(ppr):
+    assert ppr("run -m seed=0,1 task.fails=false,true").code == 1
+    first = newest(ppr)
+    points = status(ppr, first)
+    for point in points:
+        if point["state"] == "failed":
+            (Path(point["folder"]) / "mended").touch()
+    assert "told to fail" in ppr(f"sweep logs {first}").out
+    again = ppr(f"sweep retry {first}")
+    assert again.code == 0
+    assert again.out.startswith("4 runs: 2 done, 2 to do, about")
+    assert newest(ppr) == first
+    assert all(point["state"] == "finished" for point in status(ppr, first))
+    finished = ppr("run -m task.fails=true,false seed=1,0")  # the same sweep in another order
+    assert finished.out == f"4 runs: 4 done (sweep {first})\n"
+    printed = ppr("run -m seed=0,1 task.fails=false,true --json").out
+    assert [json.loads(line)["seed"] for line in printed.splitlines()] == [0, 0, 1, 1]
+    assert ppr(f"sweep retry {first}").error.endswith("no run has failed or been cut off")
+    assert ppr(f"sweep cancel {first}").error.endswith("nothing of it is running or queued")
+    assert "runs 0 to 3" in ppr(f"sweep logs {first} 7").error
+
+
+def test_cancel_saves_what_is_running(ppr):
+    words = ["run", "--config-dir", str(ppr.configs), "-m", "experiment=sweep_toy", "seed=0,1,2"]
+    words += ["launcher=local", "launcher.jobs=2", "task.step_seconds=0.1", "engine.epochs=100"]
+    process = subprocess.Popen(
+        [*ppr.command, "--plugin", str(PLUGIN), *words], stdout=subprocess.PIPE, text=True,
+        stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    with process:
+        try:
+            root = Path(os.environ["PPR_RESULTS"])
+            _wait_until(lambda: len(list(root.glob("*/*/*/checkpoints/step-*.pt"))) >= 2)
+            _wait_until(lambda: [p["state"] for p in status(ppr)].count("running") == 2)
+            assert ppr("sweep list").out.count("2 running, 1 queued") == 1
+            assert ppr(f"sweep cancel {newest(ppr)}").code == 0
+            out, _ = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert process.returncode == 130, out
+    assert out.count("stopped, saved") == 2
+    assert "3 runs left" in out
+    assert [p["state"] for p in status(ppr)] == ["interrupted", "interrupted", "not started"]
+
+
+def _wait_until(met, seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while not met():
+        assert time.monotonic() < end, "it takes too long"
+        time.sleep(0.2)
+
+
+def test_a_retry_must_be_the_same_run(ppr):
+    ppr("run -m seed=0,1 task.fails=true")
+    assert "another run now" in ppr(f"sweep retry {newest(ppr)}", "engine.epochs=2").error
+
+
+def test_the_json_of_a_failure_that_is_not_ours(ppr):
+    """A data set that is missing, or a bug: the run directory says why, as for any other failure."""
+    assert ppr("run -m seed=0,1 engine.batch_size=1000").code == 1
+    for point in status(ppr):
+        assert point["state"] == "failed"
+        assert json.loads((Path(point["folder"]) / FAILURE).read_text())["error"] == point["error"]
+        assert "batch" in point["error"]
+
+
+# ------------------------------------------------------------ SLURM's commands, played by scripts
+
+
+@pytest.fixture
+def commands(tmp_path, monkeypatch):
+    """`commands("squeue", "echo hello")` puts that script on an otherwise empty PATH."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+
+    def add(name: str, script: str) -> None:
+        (folder / name).write_text(f"#!/bin/bash\n{script}\n")
+        (folder / name).chmod(0o755)
+
+    add.folder = folder
+    return add
+
+
+def test_states_come_from_squeue_or_sacct_or_both(commands):
+    commands("squeue", "printf '7_1|RUNNING\\n7_2|PENDING\\n'")
+    assert job_states(["7_0", "7_1", "7_2", "9"]) == {"7_1": "RUNNING", "7_2": "PENDING"}
+    commands("sacct", "printf '7_0|COMPLETED\\n7_1|PENDING\\n7_[3-4]|CANCELLED by 0\\n9|FAILED\\n'")
+    assert job_states(["7_0", "7_1", "7_3", "9"]) == {
+        "7_0": "COMPLETED", "7_1": "RUNNING", "7_3": "CANCELLED", "9": "FAILED",
+    }  # fmt: skip
+    commands("squeue", "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
+    assert job_states(["9"]) == {"9": "FAILED"}
+
+
+def test_without_sbatch_it_says_so_and_leaves_nothing(ppr, commands):
+    commands("srun", "")
+    refused = ppr("run -m seed=0,1 launcher=slurm")
+    assert refused.code == 2
+    assert "sbatch is not on this machine" in refused.error
+    assert list(Path(os.environ["PPR_RESULTS"], ".sweeps").iterdir()) == []
+
+
+@pytest.fixture
+def fake_slurm(commands):
+    """An sbatch that counts its calls and takes as many as the file `takes` says."""
+    calls = commands.folder / "calls"
+    commands("srun", "")
+    commands("scontrol", "echo 'MaxArraySize            = 1001'")
+    commands("scancel", f'echo scancel "$@" >> {calls}')
+    commands(
+        "sbatch",
+        f"""if [ "$1" = --version ]; then exit; fi
+        echo sbatch >> {calls}
+        number=$(/bin/grep -c sbatch {calls})
+        if [ "$number" -gt "$(/bin/cat {commands.folder}/takes)" ]; then
+          echo 'sbatch: error: QOSMaxSubmitJobPerUserLimit' >&2
+          echo 'sbatch: error: Batch job submission failed: Job violates policy' >&2
+          exit 1
+        fi
+        echo "Submitted batch job $((number + 40))" """,
+    )
+    (commands.folder / "takes").write_text("99")
+    commands.calls = lambda: calls.read_text().split("\n")[:-1] if calls.exists() else []
+    return commands
+
+
+def test_a_sweep_is_one_array(ppr, fake_slurm):
+    assert ppr("run -m seed=range(0,40) launcher=slurm launcher.array_parallelism=8").code == 0
+    assert fake_slurm.calls() == ["sbatch"]
+    (script,) = Path(os.environ["PPR_RESULTS"]).glob(".sweeps/*/jobs/*submission.sh")
+    assert "#SBATCH --array=0-39%8" in script.read_text()
+
+
+def test_the_launchers_fields_reach_sbatch(ppr, fake_slurm):
+    fields = ["partition=p", "account=a", "time='1-00:00:00'", "gpus=2", "memory_gb=1.5", "cpus=3"]
+    fields += ["nodes=2", "constraint=v100", "setup=['module load cuda']", "signal_delay=30"]
+    fields += ["runs_per_job=2", "sbatch={qos: long, exclusive: true}"]
+    ppr("run -m seed=0,1 launcher=slurm", *(f"launcher.{field}" for field in fields))
+    (script,) = Path(os.environ["PPR_RESULTS"]).glob(".sweeps/*/jobs/*submission.sh")
+    lines = script.read_text().splitlines()
+    for option in (
+        "partition=p", "account=a", "time=1440", "gpus-per-node=2", "mem=1536MB",
+        "cpus-per-task=3", "nodes=2", "constraint=v100", "signal=USR2@30", "qos=long", "exclusive",
+    ):  # fmt: skip
+        assert f"#SBATCH --{option}" in lines
+    assert not any("--array" in line for line in lines)  # two runs packed are one job
+    assert lines.index("module load cuda") < lines.index("export SUBMITIT_EXECUTOR=slurm")
+
+
+@pytest.mark.parametrize(("takes", "cancelled"), [(2, [" 41 42", " 42 41"]), (0, [])])
+def test_a_refused_array_takes_the_others_back(ppr, fake_slurm, takes, cancelled):
+    fake_slurm("scontrol", "echo 'MaxArraySize = 2'")
+    (fake_slurm.folder / "takes").write_text(str(takes))
+    refused = ppr("run -m seed=range(0,5) launcher=slurm")
+    assert refused.code == 2
+    assert refused.error == (
+        "launcher=slurm: sbatch refuses: QOSMaxSubmitJobPerUserLimit; "
+        "Batch job submission failed: Job violates policy"
+    )
+    assert refused.err == ""
+    last = fake_slurm.calls()[-1]
+    assert last == "sbatch" if not cancelled else last.removeprefix("scancel") in cancelled
+    assert list(Path(os.environ["PPR_RESULTS"], ".sweeps").iterdir()) == []
