@@ -80,3 +80,67 @@ def cross_entropy(
             share * math.log(math.exp(value) / partition) for share, value in zip(q, x, strict=True)
         )
     return total / max(1, len(logits))
+
+
+def _softmax(x: Sequence[float]) -> list[float]:
+    partition = sum(math.exp(value) for value in x)
+    return [math.exp(value) / partition for value in x]
+
+
+def focal(
+    logits: Rows,
+    target: Sequence[int],
+    *,
+    gamma: float = 2.0,
+    alpha: float | None = 0.25,
+    per: str = "sample",
+) -> float:
+    """arXiv:1708.02002, equation 5, with class 0 for the background."""
+    total = 0.0
+    for x, t in zip(logits, target, strict=True):
+        p_t = _softmax(x)[t]
+        weight = 1.0 if alpha is None else alpha if t > 0 else 1 - alpha
+        total += -weight * (1 - p_t) ** gamma * math.log(p_t)
+    count = len(logits) if per == "sample" else sum(t > 0 for t in target)
+    return total / max(1, count)
+
+
+def ohem(logits: Rows, target: Sequence[int], *, keep: float = 0.25, per: str = "sample") -> float:
+    losses = [-math.log(_softmax(x)[t]) for x, t in zip(logits, target, strict=True)]
+    kept = sorted(losses, reverse=True)[: math.ceil(keep * len(losses))]
+    count = len(kept) if per == "sample" else sum(t > 0 for t in target)
+    return sum(kept) / max(1, count)
+
+
+def gce(logits: Rows, target: Sequence[int], *, q: float = 0.7) -> float:
+    """arXiv:1805.07836, the L_q loss."""
+    terms = [(1 - _softmax(x)[t] ** q) / q for x, t in zip(logits, target, strict=True)]
+    return sum(terms) / max(1, len(terms))
+
+
+def apl(
+    logits: Rows,
+    target: Sequence[int],
+    *,
+    active: str | None = "nce",
+    passive: str | None = "rce",
+    alpha: float = 1.0,
+    beta: float = 1.0,
+    gamma: float = 0.5,
+) -> float:
+    """arXiv:2006.13554; reverse cross-entropy as a sum over classes, log 0 being log 1e-4."""
+    total = 0.0
+    for x, t in zip(logits, target, strict=True):
+        p = _softmax(x)
+        if active == "nce":
+            each = [-math.log(share) for share in p]
+            total += alpha * each[t] / sum(each)
+        elif active == "nfl":
+            each = [-((1 - share) ** gamma) * math.log(share) for share in p]
+            total += alpha * each[t] / sum(each)
+        if passive == "mae":
+            total += beta * (1 - p[t])
+        elif passive == "rce":
+            labels = [1.0 if k == t else 1e-4 for k in range(len(p))]
+            total += beta * -sum(a * math.log(b) for a, b in zip(p, labels, strict=True))
+    return total / max(1, len(logits))

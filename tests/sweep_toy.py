@@ -1,4 +1,4 @@
-"""A plug-in for the sweep tests: a tiny task with the real training loop, that can be slow or die."""
+"""A plug-in of ppr for the sweep tests: a tiny task in the real training loop, slow or mortal."""
 
 from __future__ import annotations
 
@@ -28,6 +28,29 @@ class Points:
         inputs = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
         split = Split(inputs, (inputs.sum(1) > 0).long())
         return Dataset("points", split, None, split, (4,), ("no", "yes"), (), (), "0" * 64)
+
+
+@component("optimizer", name="sweep_toy_descent")
+class Descent:
+    """Plain descent: torch's own optimizers take seconds to import what they do not need here."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.param_groups = [{"params": list(model.parameters()), "lr": 0.05}]
+
+    def zero_grad(self, set_to_none: bool) -> None:
+        for parameter in self.param_groups[0]["params"]:
+            parameter.grad = None
+
+    @torch.no_grad()
+    def step(self) -> None:
+        for parameter in self.param_groups[0]["params"]:
+            parameter.sub_(self.param_groups[0]["lr"] * parameter.grad)
+
+    def state_dict(self) -> dict:
+        return {}
+
+    def load_state_dict(self, state: dict) -> None:
+        assert not state
 
 
 @component("task", name="sweep_toy")

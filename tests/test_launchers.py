@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,8 @@ from ppr.launchers.slurm import minutes
 from ppr.results.files import write_json
 from ppr.results.tree import FAILURE, run_path
 from ppr.run import execute, run_directory
-from sweeping import PLUGIN, newest, ppr, status  # noqa: F401  ppr is a fixture
+
+pytest_plugins = ("sweeping",)
 
 REFUSED = {
     "seed=range(0,0)": ("seed=range(0,0)", "empty"),
@@ -71,7 +71,6 @@ def test_an_axis_is_counted_without_going_through_it(values):
 
 def test_hours_are_told_from_recorded_runs(ppr):
     words = ["experiment=sweep_toy"]
-    ppr("run --cfg")  # the toy's folder of configs is known from here on
     assert plan.seconds_of([compose(words)], Path(os.environ["PPR_RESULTS"])) is None
     for seed, seconds in ((0, 3600.0), (1, 7200.0), (2, 7200.0)):
         _record(compose([*words, f"seed={seed}"]), seconds)
@@ -153,51 +152,55 @@ def test_signals_ask_to_stop_and_the_flag_is_shared(number):
 
 
 def test_a_second_signal_acts_at_once():
-    with pytest.raises(KeyboardInterrupt), stop_on_signal() as stop:
+    with stop_on_signal() as stop:
         signal.raise_signal(signal.SIGINT)
         assert stop
-        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
 
 
 def test_a_local_sweep(ppr, tmp_path, monkeypatch):
-    """Good runs, one that fails, one whose process is killed: each is told of, none hurts another."""
-    done = ppr("run -m launcher=local launcher.jobs=2 task.kills=1 task.fails=false,true seed=0,1")
+    """Good runs, failing ones, one whose process is killed: each is told of, none hurts another."""
+    axes = "task.kills=0,1 engine.batch_size=16,1000"
+    done = ppr(f"run -m launcher=local launcher.jobs=2 {axes}")
     assert done.code == 1
-    points = status(ppr)
-    assert [p["state"] for p in points] == ["finished", "finished", "failed", "failed"]
+    points = ppr.status()
+    assert [p["state"] for p in points] == ["finished", "failed", "finished", "failed"]
     assert done.out.startswith("4 runs: 4 to do, hours unknown")
-    assert done.err.count("killed by SIGKILL; it goes on") == 2
-    for point in points[2:]:
-        assert point["error"] == "it was told to fail"
-        assert f"{point['words']}  FAILED  it was told to fail  (log: {point['log']})" in done.err
-        assert "RunFailed: it was told to fail" in Path(point["log"]).read_text()
+    assert done.err.count("killed by SIGKILL; it goes on") == 1
     assert "2 of 4 runs failed" in done.err
+    for point in points[1::2]:
+        assert f"{point['words']}  FAILED  {point['error']}  (log: {point['log']})" in done.err
+        assert json.loads((Path(point["folder"]) / FAILURE).read_text())["error"] == point["error"]
+        assert "1000" in point["error"]
+        assert "BadRequest" in Path(point["log"]).read_text()
 
     monkeypatch.setenv("PPR_RESULTS", str(tmp_path / "other"))
-    for seed in (0, 1):
-        alone = compose(["experiment=sweep_toy", f"seed={seed}", "task.kills=1"])
+    for kills, point in enumerate(points[::2]):
+        alone = compose(["experiment=sweep_toy", f"task.kills={kills}"])
         run_directory(alone).mkdir(parents=True)
-        (run_directory(alone) / "kills").write_text("x")  # it has been killed already
-        expected = execute(alone)
-        folder = Path(points[seed]["folder"])
-        assert json.loads((folder / "summary.json").read_text())["metrics"] == expected["metrics"]
+        (run_directory(alone) / "kills").write_text("x" * kills)  # it has been killed already
+        expected = execute(alone)["metrics"]
+        folder = Path(point["folder"])
+        assert json.loads((folder / "summary.json").read_text())["metrics"] == expected
         logged = (run_directory(alone) / "metrics.jsonl").read_bytes()
         assert (folder / "metrics.jsonl").read_bytes() == logged
 
 
 def test_a_sweep_again_does_what_is_left(ppr):
     assert ppr("run -m seed=0,1 task.fails=false,true").code == 1
-    first = newest(ppr)
-    points = status(ppr, first)
-    for point in points:
+    first = ppr.newest()
+    assert "another run now" in ppr(f"sweep retry {first}", "engine.epochs=2").error
+    for point in ppr.status(first):
         if point["state"] == "failed":
+            assert point["error"] == "it was told to fail"
             (Path(point["folder"]) / "mended").touch()
     assert "told to fail" in ppr(f"sweep logs {first}").out
     again = ppr(f"sweep retry {first}")
     assert again.code == 0
     assert again.out.startswith("4 runs: 2 done, 2 to do, about")
-    assert newest(ppr) == first
-    assert all(point["state"] == "finished" for point in status(ppr, first))
+    assert ppr.newest() == first
+    assert all(point["state"] == "finished" for point in ppr.status(first))
     finished = ppr("run -m task.fails=true,false seed=1,0")  # the same sweep in another order
     assert finished.out == f"4 runs: 4 done (sweep {first})\n"
     printed = ppr("run -m seed=0,1 task.fails=false,true --json").out
@@ -211,44 +214,22 @@ def test_cancel_saves_what_is_running(ppr):
     words = ["run", "--config-dir", str(ppr.configs), "-m", "experiment=sweep_toy", "seed=0,1,2"]
     words += ["launcher=local", "launcher.jobs=2", "task.step_seconds=0.1", "engine.epochs=100"]
     process = subprocess.Popen(
-        [*ppr.command, "--plugin", str(PLUGIN), *words], stdout=subprocess.PIPE, text=True,
-        stderr=subprocess.STDOUT,
-    )  # fmt: skip
+        [*ppr.command, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     with process:
         try:
             root = Path(os.environ["PPR_RESULTS"])
-            _wait_until(lambda: len(list(root.glob("*/*/*/checkpoints/step-*.pt"))) >= 2)
-            _wait_until(lambda: [p["state"] for p in status(ppr)].count("running") == 2)
+            ppr.until(lambda: len(list(root.glob("*/*/*/checkpoints/step-*.pt"))) >= 2)
+            ppr.until(lambda: [p["state"] for p in ppr.status()].count("running") == 2)
             assert ppr("sweep list").out.count("2 running, 1 queued") == 1
-            assert ppr(f"sweep cancel {newest(ppr)}").code == 0
+            assert ppr(f"sweep cancel {ppr.newest()}").code == 0
             out, _ = process.communicate(timeout=30)
         finally:
             process.kill()
     assert process.returncode == 130, out
     assert out.count("stopped, saved") == 2
     assert "3 runs left" in out
-    assert [p["state"] for p in status(ppr)] == ["interrupted", "interrupted", "not started"]
-
-
-def _wait_until(met, seconds: float = 90) -> None:
-    end = time.monotonic() + seconds
-    while not met():
-        assert time.monotonic() < end, "it takes too long"
-        time.sleep(0.2)
-
-
-def test_a_retry_must_be_the_same_run(ppr):
-    ppr("run -m seed=0,1 task.fails=true")
-    assert "another run now" in ppr(f"sweep retry {newest(ppr)}", "engine.epochs=2").error
-
-
-def test_the_json_of_a_failure_that_is_not_ours(ppr):
-    """A data set that is missing, or a bug: the run directory says why, as for any other failure."""
-    assert ppr("run -m seed=0,1 engine.batch_size=1000").code == 1
-    for point in status(ppr):
-        assert point["state"] == "failed"
-        assert json.loads((Path(point["folder"]) / FAILURE).read_text())["error"] == point["error"]
-        assert "batch" in point["error"]
+    assert [p["state"] for p in ppr.status()] == ["interrupted", "interrupted", "not started"]
 
 
 # ------------------------------------------------------------ SLURM's commands, played by scripts

@@ -13,9 +13,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torchvision.ops import sigmoid_focal_loss
 
 import ppr.losses
 from ppr import build
+from ppr.errors import BadRequest
 from ppr.losses import _partition
 from ppr.registry import describe, names
 from tests import loss_references as reference
@@ -33,14 +35,36 @@ class Case:
 
 
 CASES = {
+    "apl": Case(
+        "classification",
+        reference.apl,
+        (
+            {},
+            {"passive": "mae", "alpha": 10.0, "beta": 0.1},
+            {"active": "nfl", "passive": None},
+            {"active": "nfl", "gamma": 2.0},
+            {"active": None, "passive": "rce"},
+        ),
+    ),
     "cross_entropy": Case(
         "classification", reference.cross_entropy, ({}, {"label_smoothing": 0.1})
     ),
+    "focal": Case(
+        "classification",
+        reference.focal,
+        ({}, {"alpha": None}, {"gamma": 0.5}, {"gamma": 0.0, "alpha": 0.75, "per": "foreground"}),
+    ),
+    "gce": Case("classification", reference.gce, ({}, {"q": 1.0}, {"q": 0.1})),
     "ntxent": Case(
         "contrastive",
         reference.ntxent,
         # 0.02 is beyond the bound under which no maximum is taken off.
         ({}, {"temperature": 0.02}, {"base_temperature": 0.07}),
+    ),
+    "ohem": Case(
+        "classification",
+        reference.ohem,
+        ({}, {"keep": 0.5, "per": "foreground"}, {"keep": 1.0}),
     ),
     "supcon": Case(
         "contrastive",
@@ -237,6 +261,68 @@ def test_supcon_of_zero_embeddings_is_finite() -> None:
     value, grad = _value_and_grad(build("loss", "supcon"), embeddings, labels)
     assert value.isfinite()
     assert grad.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"), [row for row in _rows() if row.values[0] in ("apl", "focal", "gce")]
+)
+def test_loss_of_class_probabilities_is_linear_in_them(name: str, fields: dict[str, Any]) -> None:
+    """A mixture of targets costs the mixture of their losses; one-hot rows are integers."""
+    logits, labels = _inputs("classification", 6)
+    loss = build("loss", name, **{k: v for k, v in fields.items() if k != "per"})
+    one_hot, other = (torch.eye(5)[x] for x in (labels, labels.flip(0)))
+    whole = loss(logits, labels)
+    torch.testing.assert_close(loss(logits, one_hot), whole)
+    mixed = loss(logits, 0.3 * one_hot + 0.7 * other)
+    torch.testing.assert_close(mixed, 0.3 * whole + 0.7 * loss(logits, labels.flip(0)))
+
+
+def test_focal_of_two_classes_is_torchvisions_sigmoid_focal_loss() -> None:
+    logits = 3 * torch.randn(40, 2, generator=torch.Generator().manual_seed(0)).double()
+    labels = torch.arange(40) % 5 % 2
+    theirs = sigmoid_focal_loss(logits[:, 1] - logits[:, 0], labels.double(), reduction="sum")
+    ours = build("loss", "focal", per="foreground")(logits, labels)
+    torch.testing.assert_close(ours, theirs / labels.sum())
+    alone = build("loss", "focal", per="foreground")(logits, labels * 0)
+    background = sigmoid_focal_loss(logits[:, 1] - logits[:, 0], labels * 0.0, reduction="sum")
+    torch.testing.assert_close(alone, background)
+
+
+@pytest.mark.parametrize("margin", [0.0, 20.0, 100.0, 1e4])
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [("focal", {"gamma": 0.5}), ("apl", {"active": "nfl"}), ("gce", {}), ("ohem", {})],
+)
+def test_certain_predictions_have_finite_gradients(
+    name: str, fields: dict[str, Any], margin: float
+) -> None:
+    """(1 - p)^0.5 has an infinite slope at p = 1, which must not meet a zero."""
+    for sign in (1, -1):
+        logits = torch.tensor([[sign * margin, 0.0, -margin]])
+        value, grad = _value_and_grad(build("loss", name, **fields), logits, torch.tensor([0]))
+        assert value.isfinite()
+        assert grad.isfinite().all()
+
+
+def test_gce_is_between_cross_entropy_and_mae() -> None:
+    logits, labels = _inputs("classification", 6)
+    mae = build("loss", "apl", active=None, passive="mae")(logits, labels)
+    torch.testing.assert_close(build("loss", "gce", q=1.0)(logits, labels), mae)
+    cross_entropy = build("loss", "cross_entropy")(logits, labels)
+    near = build("loss", "gce", q=1e-6)(logits, labels)
+    torch.testing.assert_close(near, cross_entropy, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "words"),
+    [
+        ("gce", {"q": 0.0}, "loss.q=0"),
+        ("apl", {"active": None, "passive": None}, "loss.active=null"),
+    ],
+)
+def test_refuses_fields_that_leave_no_loss(name: str, fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(BadRequest, match=words):
+        build("loss", name, **fields)
 
 
 def test_losses_import_alone_by_name_and_lazily() -> None:

@@ -21,12 +21,16 @@ COLOUR, GREY = (3, 32, 32), (1, 8, 8)
 # ViT-Tiny, width 192, on 2x2 patches of 16x16: a block's four matrices with biases and two norms.
 BLOCK = (192 * 3 * 192 + 3 * 192) + (192 + 1) * 192 + (192 + 1) * 768 + (768 + 1) * 192 + 4 * 192
 VIT = 12 * BLOCK + (3 * 16 * 16 + 1) * 192 + (1 + 1 + 4) * 192 + 2 * 192
+# Two 3x3 convolutions with bias and two norms a stage; 4x4 pixels of 196 channels; a norm of 256.
+APL_CNN = sum(9 * (a + b) * b + 6 * b for a, b in ((3, 64), (64, 128), (128, 196)))
+APL_CNN += (4 * 4 * 196 + 1) * 256 + 2 * 256
 
 # component: (fields, input shape, features, parameters)
 # Parameters of a ResNet: torchvision's, less its classifier and what the smaller stem saves.
 MODELS = {
     "resnet": ({"depth": 18}, COLOUR, 512, 11_689_512 - 513_000 - 64 * 3 * (49 - 9)),
     "small_resnet": ({}, COLOUR, 128, 307_360),
+    "apl_cnn": ({}, COLOUR, 256, APL_CNN),
     "mlp": ({"hidden": [32, 16]}, GREY, 16, 64 * 32 + 32 + 32 * 16 + 16),
     "torchvision": ({"variant": "squeezenet1_1"}, COLOUR, 512, 1_235_496 - 513_000),
     "timm": ({"variant": "vit_tiny_patch16_224"}, COLOUR, 192, VIT),
@@ -35,6 +39,7 @@ MODELS = {
 HEADS = {
     "projection": ({}, 128, 512 * 512 + 512 + 512 * 128 + 128),
     "linear": ({}, 10, 512 * 10 + 10),
+    "linear_prior": ({}, 10, 512 * 10 + 10),
     "identity": ({}, 512, 0),
 }
 

@@ -15,7 +15,7 @@ from ppr.cli.papers import resolve
 from ppr.cli.table import print_sheet
 from ppr.cli.words import Words
 from ppr.config.places import add_config_dir
-from ppr.errors import BadRequest, PprError
+from ppr.errors import BadRequest
 from ppr.papers.board import fill_tables
 from ppr.papers.cells import Results
 from ppr.papers.claims import judge
@@ -77,8 +77,6 @@ def command(
         raise BadRequest(problems[0])
     for problem in problems:
         click.echo(f"ppr: left out, yet to come: {problem}", err=True)
-    paper = paper.model_copy(update={"tables": {key: paper.tables[key] for key in tables}})
-    paper = narrowed(paper, "", paper.tables[next(iter(tables))].scale, None)
     if jobs:
         words = (*words, *(() if _names_launcher(words) else ("launcher=local",)))
         words = (*words, f"launcher.jobs={jobs}")
@@ -88,7 +86,7 @@ def command(
         _print_missing(plan)
         return 1 if problems else 0
     code = _run_all(plan, where, words, config_dir)
-    _print_outcome(paper, where)
+    _print_outcome(paper, list(tables), where)
     return 1 if code or problems else 0
 
 
@@ -107,7 +105,7 @@ def _announce(name: str, plan: Agenda, root: Path, jobs: int) -> None:
     from ppr.papers.estimate import estimate
 
     found = estimate(plan.missing, root)
-    if found.origin:
+    if found.recorded or found.measured:
         line += f": {about(found.seconds, min(jobs, todo))} ({found.origin})"
     click.echo(line)
     for experiment, reason in found.unknown.items():
@@ -149,7 +147,7 @@ def _run_all(plan: Agenda, root: Path, words: Sequence[str], config_dirs: Sequen
 def _run_here(configs: Sequence[Config]) -> int:
     """One run after another in this process; a run that fails leaves the others alone."""
     from ppr.engine.interrupts import Interrupted
-    from ppr.launchers.attempt import attempt
+    from ppr.launchers.attempt import attempt, reason
     from ppr.report.progress import make_watcher
 
     code = 0
@@ -160,8 +158,8 @@ def _run_here(configs: Sequence[Config]) -> int:
                 attempt(config, watcher, force=False)
         except Interrupted:
             raise
-        except PprError as error:
-            click.echo(f"ppr: {_command(config)}: {error}", err=True)
+        except Exception as error:
+            click.echo(f"ppr: {_command(config)}: {reason(error)}", err=True)
             code = 1
     return code
 
@@ -174,29 +172,31 @@ def _launch(
     from ppr.launchers.launch import Order
     from ppr.launchers.plan import Plan
     from ppr.launchers.states import UNDER_WAY, states
-    from ppr.launchers.sweep import open_sweep
+    from ppr.launchers.sweep import open_sweep, sweeps
     from ppr.results.lock import claim
 
-    launcher: dict[str, Any] = configs[0]["launcher"]
-    sweep, places = open_sweep(Plan(configs, root, launcher), words, config_dirs)
-    before = states(sweep) if sweep.submissions else {}
-    todo = {
-        place: config
-        for place, config in zip(places, configs, strict=True)
-        if place not in before or before[place].state not in UNDER_WAY
+    busy = {
+        sweep.points[index].run_id
+        for sweep in sweeps(root)
+        for index, point in states(sweep).items()
+        if point.state in UNDER_WAY
     }
+    todo = [config for config in configs if config.run_id not in busy]
     if not todo:
-        click.echo(f"{count(len(configs), 'run')} under way (sweep {sweep.id})")
+        click.echo(f"{count(len(configs), 'run')} under way; ppr sweep status shows them")
         return 0
+    launcher: dict[str, Any] = configs[0]["launcher"]
+    sweep, places = open_sweep(Plan(todo, root, launcher), words, config_dirs)
+    order = Order(sweep, launcher, dict(zip(places, todo, strict=True)))
     with claim(sweep.folder):
-        code: int = registry.make("launcher", launcher).launch(Order(sweep, launcher, todo))
+        code: int = registry.make("launcher", launcher).launch(order)
     return code
 
 
-def _print_outcome(paper: Paper, root: Path) -> None:
+def _print_outcome(paper: Paper, tables: Sequence[str], root: Path) -> None:
     results = Results(resolve, scan(root))
     click.echo()
-    for key in paper.tables:
+    for key in tables:
         print_sheet(fill(paper, key, results))
     verdicts = judge(paper, results)
     if verdicts:

@@ -98,6 +98,15 @@ def _print_result(summary: dict[str, Any], folder: Path, before: bool) -> None:
     if data:
         click.echo(f"test split of {data['name']} ({data['test']} samples); fractions of 1")
     click.echo(f"results: {folder}")
+    try:
+        from ppr.cli.papers import resolve
+        from ppr.papers.verdict_line import verdict_line
+
+        line = verdict_line(summary, folder.parents[2], resolve)
+    except Exception as error:  # a fault in a paper's file must not make a finished run a failure
+        line = f"(not held against its paper: {' '.join(str(error).split())})"
+    if line:
+        click.echo(line)
 
 
 def _print_config(config: Any) -> None:

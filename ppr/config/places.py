@@ -40,6 +40,6 @@ def data_root(configured: str | None) -> Path | None:
 
 
 def cache_root() -> Path:
-    """What can be deleted at any time lies here: PPR_CACHE, else `ppr` in the user's cache folder."""
+    """What can be deleted at any time: PPR_CACHE, else `ppr` in the user's cache folder."""
     user = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "ppr"
     return Path(os.environ.get("PPR_CACHE") or user).expanduser()

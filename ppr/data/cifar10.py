@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ppr.data.card import Card
 from ppr.data.images import ImageSource
-from ppr.fields import Count, Whole
+from ppr.fields import Count, Fraction, Whole
 from ppr.registry import component
 
 CLASSES = "airplane automobile bird cat deer dog frog horse ship truck"
@@ -42,5 +42,14 @@ class CIFAR10(ImageSource):
         validation: Whole = 0,
         split_seed: Whole = 0,
         limit: Count | None = None,
+        noise: Fraction = 0.0,
+        noise_seed: Whole = 0,
     ) -> None:
-        super().__init__(root, validation=validation, split_seed=split_seed, limit=limit)
+        super().__init__(
+            root,
+            validation=validation,
+            split_seed=split_seed,
+            limit=limit,
+            noise=noise,
+            noise_seed=noise_seed,
+        )

@@ -14,7 +14,7 @@ from typing import Literal
 
 from ppr.data.card import Card
 from ppr.data.images import ImageSource
-from ppr.fields import Count, Whole
+from ppr.fields import Count, Fraction, Whole
 from ppr.registry import component
 
 FINE = """
@@ -62,8 +62,17 @@ class CIFAR100(ImageSource):
         validation: Whole = 0,
         split_seed: Whole = 0,
         limit: Count | None = None,
+        noise: Fraction = 0.0,
+        noise_seed: Whole = 0,
     ) -> None:
-        super().__init__(root, validation=validation, split_seed=split_seed, limit=limit)
+        super().__init__(
+            root,
+            validation=validation,
+            split_seed=split_seed,
+            limit=limit,
+            noise=noise,
+            noise_seed=noise_seed,
+        )
         if labels == "coarse":
             columns = {"input": "img", "target": "coarse_label"}
             self.card = replace(self.card, classes=tuple(COARSE.split()), columns=columns)

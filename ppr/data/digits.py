@@ -17,7 +17,7 @@ from ppr.data.card import Card
 from ppr.data.hub import Place
 from ppr.data.source import ArraySource
 from ppr.errors import BadRequest
-from ppr.fields import Count, Whole
+from ppr.fields import Count, Fraction, Whole
 from ppr.registry import component
 
 if TYPE_CHECKING:
@@ -47,8 +47,17 @@ class Digits(ArraySource):
         test: Count = 500,
         split_seed: Whole = 0,
         limit: Count | None = None,
+        noise: Fraction = 0.0,
+        noise_seed: Whole = 0,
     ) -> None:
-        super().__init__(root, validation=validation, split_seed=split_seed, limit=limit)
+        super().__init__(
+            root,
+            validation=validation,
+            split_seed=split_seed,
+            limit=limit,
+            noise=noise,
+            noise_seed=noise_seed,
+        )
         if test >= TOTAL:
             raise BadRequest(f"dataset.test={test}: must be less than the {TOTAL} examples")
         self.card = replace(self.card, rows={"train": TOTAL - test, "test": test})

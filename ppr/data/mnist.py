@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ppr.data.card import Card
 from ppr.data.images import ImageSource
-from ppr.fields import Count, Whole
+from ppr.fields import Count, Fraction, Whole
 from ppr.registry import component
 
 
@@ -38,5 +38,14 @@ class MNIST(ImageSource):
         validation: Whole = 0,
         split_seed: Whole = 0,
         limit: Count | None = None,
+        noise: Fraction = 0.0,
+        noise_seed: Whole = 0,
     ) -> None:
-        super().__init__(root, validation=validation, split_seed=split_seed, limit=limit)
+        super().__init__(
+            root,
+            validation=validation,
+            split_seed=split_seed,
+            limit=limit,
+            noise=noise,
+            noise_seed=noise_seed,
+        )

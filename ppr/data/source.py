@@ -87,7 +87,25 @@ class Source(ABC):
 
 
 class ArraySource(Source):
-    """A data set that fits in memory: `read` gives the published arrays, `load` splits them."""
+    """A data set that fits in memory: `read` gives the published arrays, `load` splits them.
+
+    `load` then makes a share `noise` of the training labels wrong, with `noise_seed`; validation
+    and test labels stay as they are.
+    """
+
+    def __init__(
+        self,
+        root: Path | None = None,
+        *,
+        validation: int = 0,
+        split_seed: int = 0,
+        limit: int | None = None,
+        noise: float = 0.0,
+        noise_seed: int = 0,
+    ) -> None:
+        super().__init__(root, validation=validation, split_seed=split_seed, limit=limit)
+        self.noise = noise
+        self.noise_seed = noise_seed
 
     @abstractmethod
     def read(self) -> Mapping[str, Examples]:
@@ -101,6 +119,7 @@ class ArraySource(Source):
         import torch
 
         from ppr.data.dataset import Split, assemble
+        from ppr.data.splits import flip_labels
 
         arrays = self.arrays()
         kept, held = self.split(arrays["train"][1])
@@ -112,7 +131,12 @@ class ArraySource(Source):
             return Split(torch.from_numpy(inputs), torch.from_numpy(targets))
 
         validation = None if held is None else take("train", held)
-        return assemble(self.card, take("train", kept), validation, take("test"))
+        train = take("train", kept)
+        if self.noise:
+            labels = train.targets.numpy()
+            noisy = flip_labels(labels, len(self.card.classes), self.noise, self.noise_seed)
+            train = Split(train.inputs, torch.from_numpy(noisy))
+        return assemble(self.card, train, validation, take("test"))
 
 
 def read_parquet(file: Path, columns: Sequence[str]) -> Any:

@@ -1,6 +1,8 @@
-"""Seeded choices of examples by class: a stratified hold-out and a class-balanced subset."""
+"""Seeded choices by class: a stratified hold-out, a class-balanced subset, wrong labels."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +10,7 @@ from numpy.typing import NDArray
 Indices = NDArray[np.int64]
 
 
-def _random(seed: int) -> np.random.RandomState:
+def _random(seed: int | Sequence[int]) -> np.random.RandomState:
     # RandomState's stream is frozen for ever (NEP 19), default_rng's may change between releases
     # of NumPy, and with it every split and every number that was reported on one.
     return np.random.RandomState(np.random.MT19937(np.random.SeedSequence(seed)))
@@ -24,7 +26,7 @@ def _ranks(targets: Indices, random: np.random.RandomState) -> tuple[Indices, In
     return place, ranks
 
 
-def hold_out(targets: Indices, count: int, seed: int) -> tuple[Indices, Indices]:
+def hold_out(targets: Indices, count: int, seed: int | Sequence[int]) -> tuple[Indices, Indices]:
     """Split the examples in two: (kept, held), `count` of them held, ascending.
 
     Every class gives its share of `count`, rounded up or down (largest remainders, ties at random).
@@ -46,3 +48,17 @@ def balanced(targets: Indices, count: int, seed: int) -> Indices:
     """
     place, ranks = _ranks(targets, _random(seed))
     return np.sort(np.lexsort((place, ranks))[:count])
+
+
+def flip_labels(targets: Indices, classes: int, share: float, seed: int) -> Indices:
+    """Symmetric label noise: a `share` of the labels, each changed to another class at random.
+
+    Every class gives its share. With the same seed, a label that is wrong at one share is wrong at
+    a greater one in the same way (but for the rounding of a class's share).
+    """
+    # Streams of their own: seed 0 here must not repeat the shuffle of a split with seed 0.
+    _, flipped = hold_out(targets, round(share * len(targets)), (seed, 1))
+    steps = _random((seed, 2)).randint(1, classes, len(targets))
+    noisy = targets.copy()
+    noisy[flipped] = (targets[flipped] + steps[flipped]) % classes
+    return noisy

@@ -96,7 +96,7 @@ class Batches:
     def _load(self, order: Tensor) -> Iterator[Batch]:
         source = _Rows(self.split, order)
         pinned = self.device.type == "cuda"
-        own = torch.Generator()  # else it would draw from the global one, which a resumed run has not
+        own = torch.Generator()  # else each epoch would draw from the global one
         loader = DataLoader(
             source, batch_size=None, num_workers=self.workers, pin_memory=pinned, generator=own
         )

@@ -61,7 +61,8 @@ class Loop:
         self.meter = Meter()
         self.step = 0
         self.skipped = 0
-        self.seconds = 0.0
+        self.seconds = self._logged = 0.0
+        self._since = self._saved = time.perf_counter()
         self.extra: dict[str, Any] = {}
         self._model = torch.compile(task) if settings.compile else task
 
@@ -75,6 +76,7 @@ class Loop:
         self.resume()
         self.bench.watcher.started(self.total, self.batches.steps_per_epoch, self.step)
         self._since = self._saved = time.perf_counter()
+        self._logged = self.seconds
         self.task.train()
         while self.step < self.total:
             epoch, start = divmod(self.step, self.batches.steps_per_epoch)
@@ -139,11 +141,10 @@ class Loop:
     def log(self) -> None:
         """Read the metrics of the last steps from the device, check them, write their means."""
         self._check_finite()
-        now = time.perf_counter()
-        steps = self.meter.steps
-        self.seconds += now - self._since
-        rate = steps * self.settings.batch_size / max(now - self._since, 1e-9)
-        self._since = now
+        self._count_time()
+        trained = self.meter.steps * self.settings.batch_size
+        rate = trained / max(self.seconds - self._logged, 1e-9)
+        self._logged = self.seconds
         epoch = round(self.step / self.batches.steps_per_epoch, 4)
         lr = self.optimizer.param_groups[0]["lr"]
         values = {f"train/{key}": value for key, value in self.meter.flush().items()} | {"lr": lr}
@@ -152,7 +153,7 @@ class Loop:
         self.bench.watcher.stepped(self.step, epoch, values, rate)
 
     def end_epoch(self, epoch: int, on_epoch: Callable[[int], None]) -> None:
-        self.seconds += time.perf_counter() - self._since
+        self._count_time()
         if self.ema is None:
             on_epoch(epoch)
         else:
@@ -160,6 +161,12 @@ class Loop:
                 on_epoch(epoch)
         self.task.train()
         self._since = time.perf_counter()
+
+    def _count_time(self) -> None:
+        """Add what has passed since the last call to the time spent training."""
+        now = time.perf_counter()
+        self.seconds += now - self._since
+        self._since = now
 
     def _check_finite(self) -> None:
         back = self.meter.first_nonfinite()
@@ -177,6 +184,7 @@ class Loop:
     def save(self) -> None:
         """Write a checkpoint of all that the next step depends on."""
         self._check_finite()
+        self._count_time()
         state = {
             "step": self.step,
             "task": self.task.state_dict(),
@@ -186,7 +194,7 @@ class Loop:
             "random": {"augment": self.random.get_state(), **random_states(self.device)},
             "meter": self.meter.state(),
             "metrics_bytes": self.metrics.offset,
-            "seconds": self.seconds + time.perf_counter() - self._since,
+            "seconds": self.seconds,
             "skipped": self.skipped,
             "extra": self.extra,
         }

@@ -3,8 +3,8 @@
     AP = sum_n (R_n - R_{n-1}) P_n
 
 over all thresholds of the foreground's probability 1 - p_0, P and R precision and recall: the area
-under the curve without interpolation, as torchmetrics computes it. Unlike accuracy it says something
-where one sample in a thousand is foreground. (COCO's AP also averages over overlaps and boxes.)
+under the curve without interpolation, as torchmetrics computes it. Unlike accuracy, it says
+something where one sample in a thousand is foreground. (COCO's AP is also one of boxes.)
 
 Metric, a fraction of 1: `ap`.
 

@@ -1,7 +1,7 @@
 """Focal loss: cross-entropy that fades for samples which are already classified well.
 
-Paper: Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, arXiv:1708.02002. With p_t the
-probability of the true class,
+Paper: Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, arXiv:1708.02002. With p_t
+the probability of the true class,
 
     CE(p_t) = -log p_t                                                                          (1)
     CE(p_t) = -alpha_t log p_t                                                                  (3)
@@ -12,9 +12,9 @@ Class 0 is the background: alpha_t is 1 - alpha there and alpha for every other 
 it is 1. The defaults, gamma = 2 and alpha = 0.25, are those of torchvision.ops.sigmoid_focal_loss.
 gamma = 0 is the alpha-balanced cross-entropy (3).
 
-p is the softmax of the logits. Of two classes that is the paper's sigmoid, of the difference of the
-two logits; of more, it is the multi-class form of the public reimplementations, where a detector has
-a sigmoid for each class.
+p is the softmax of the logits. Of two classes that is the paper's sigmoid, of the difference of
+the two logits; of more, it is the form of classifiers (FocalLoss in loss.py of
+HanxunH/Active-Passive-Losses), where a detector has a sigmoid for each class.
 
 `per` is what the sum over the batch is divided by: its samples, or its foreground samples (1 if it
 has none), which is RetinaNet's normaliser (torchvision, RetinaNetClassificationHead.compute_loss).
@@ -27,24 +27,32 @@ from __future__ import annotations
 
 from typing import Literal
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from ppr.losses._classwise import foreground_count, log_probabilities, of_target, with_gamma
+from ppr.fields import Fraction, NonNegative
+from ppr.losses._classwise import log_probabilities, of_target, total, with_gamma
+from ppr.registry import component
 
 
-def focal(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    gamma: float = 2.0,
-    alpha: float | None = 0.25,
-    per: Literal["sample", "foreground"] = "sample",
-) -> Tensor:
-    """The loss, a scalar; see the module's docstring."""
-    log_p = log_probabilities(logits)
-    losses = of_target(with_gamma(gamma), log_p, target)
-    if alpha is not None:
-        if target.is_floating_point():
-            raise ValueError("focal: alpha needs integer targets; use alpha=None with mixed ones")
-        losses = losses * alpha_of(target, alpha, losses)
-    return losses.sum() / (foreground_count(target) if per == "foreground" else max(1, len(logits)))
+@component("loss")
+class FocalLoss(nn.Module):
+    def __init__(
+        self,
+        *,
+        gamma: NonNegative = 2.0,
+        alpha: Fraction | None = 0.25,
+        per: Literal["sample", "foreground"] = "sample",
+    ) -> None:
+        super().__init__()
+        self.gamma = gamma
+        self.alpha = alpha
+        self.per = per
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        log_p = log_probabilities(logits)
+        weights = None
+        if self.alpha is not None:
+            weights = log_p.new_full((log_p.shape[1],), self.alpha)
+            weights[0] = 1 - self.alpha
+        losses = of_target(with_gamma(self.gamma), log_p, target, weights)
+        return total(losses, target, self.per)

@@ -12,6 +12,7 @@ from statistics import median
 from typing import Any
 
 from ppr.config.compose import Config
+from ppr.config.places import data_root
 from ppr.errors import PprError, RunFailed
 from ppr.launchers.plan import recorded_seconds
 from ppr.tasks.bench import Bench, Watcher
@@ -24,11 +25,15 @@ BUDGET = 10.0
 
 @dataclass
 class Estimate:
-    """Seconds that runs take one after another. `unknown`: experiment -> why it has no estimate."""
+    """Seconds that runs take one after another, and how many of them that counts.
+
+    `unknown`: experiment -> why it has no estimate.
+    """
 
     seconds: float = 0.0
     recorded: int = 0
     measured: int = 0
+    untold: int = 0
     unknown: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -36,11 +41,12 @@ class Estimate:
         """Where the seconds come from, in words."""
         parts = [f"{self.recorded} from recorded runs"] if self.recorded else []
         parts += [f"{self.measured} from a few measured steps"] if self.measured else []
+        parts += [f"{self.untold} more unknown"] if self.untold else []
         return ", ".join(parts)
 
 
 def estimate(configs: Sequence[Config], root: Path) -> Estimate:
-    """What the runs take: the median over recorded runs of the variant or experiment, else measured."""
+    """The median of recorded runs of the same variant or experiment, else what is measured."""
     found = Estimate()
     known = recorded_seconds(root)
     measured: dict[str, float | None] = {}
@@ -57,7 +63,9 @@ def estimate(configs: Sequence[Config], root: Path) -> Estimate:
                 measured[config.variant] = None
                 found.unknown[config.experiment] = str(error)
         value = measured[config.variant]
-        if value is not None:
+        if value is None:
+            found.untold += 1
+        else:
             found.seconds += value
             found.measured += 1
     return found
@@ -98,7 +106,10 @@ def measure(config: Config) -> float:
 
 def _check_data(bench: Bench) -> None:
     """An estimate must not download a data set."""
-    source = bench.build("dataset", bench.data_root()) if bench.chosen("dataset") else None
+    data = bench.values["data"]
+    if not bench.chosen("dataset") or data["synthetic"]:
+        return
+    source = bench.build("dataset", data_root(data["root"]))
     if hasattr(source, "find") and source.find() is None:
         raise RunFailed(f"its data is not here; ppr data fetch {bench.values['dataset']['name']}")
 
@@ -142,7 +153,7 @@ def _evaluation_seconds(task: Any, bench: Bench) -> float:
     evaluate(task, bench, "test")
     whole = time.perf_counter() - start
     every = bench.settings.evaluate_every
-    rounds = 1 + bool(every) + task.reports_untrained
+    rounds = 1 + bool(every) + bool(task.reports_untrained)
     if not every or bench.settings.monitor is None:
         return whole * rounds
     start = time.perf_counter()

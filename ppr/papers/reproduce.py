@@ -11,6 +11,9 @@ from ppr.errors import BadRequest, choices
 from ppr.papers.cells import Filled
 from ppr.papers.schema import Paper
 
+Key = tuple[str, str, int]
+"""Experiment, variant and seed: a run's place in the results tree."""
+
 
 def narrowed(paper: Paper, table: str, scale: str | None, seeds: int | None) -> Paper:
     """The paper with the tables asked for alone, of one scale, and the claims about them.
@@ -58,10 +61,12 @@ def agenda(cells: Iterable[Filled], words: Sequence[str] = ()) -> Agenda:
         BadRequest: `words` do; or inputs that go round in a circle.
     """
     done: set[tuple[str, str, int]] = set()
-    missing: dict[str, Config] = {}
+    missing: dict[Key, Config] = {}
     for cell in cells:
-        done |= {(cell.experiment, cell.variant, seed) for seed in cell.samples}
-        for seed in cell.missing_seeds:
+        for seed in range(cell.cell.table.seeds):
+            if seed in cell.samples:
+                done.add((cell.experiment, cell.variant, seed))
+                continue
             config = compose([*cell.cell.overrides, f"seed={seed}", *words])
             if config.variant != cell.variant:
                 said = " ".join(words)
@@ -69,26 +74,28 @@ def agenda(cells: Iterable[Filled], words: Sequence[str] = ()) -> Agenda:
                     f"{said}: changes the results of {cell.experiment}; only settings of where "
                     "and how fast can be given (launcher, tracker, data.root, engine.device, …)"
                 )
-            missing.setdefault(config.run_id, config)
+            missing.setdefault(_key(config), config)
     for config in list(missing.values()):
         for each in needed(config):
             if not is_finished(each):
-                missing.setdefault(each.run_id, each)
-    depths: dict[str, int] = {}
+                missing.setdefault(_key(each), each)
+    depths: dict[Key, int] = {}
     for config in missing.values():
         _set_depth(config, missing, depths)
     waves: list[list[Config]] = [[] for _ in range(max(depths.values(), default=-1) + 1)]
     for key, config in missing.items():
         waves[depths[key]].append(config)
-    inputs = {(c.experiment, c.variant, c.seed) for c in missing.values()}
-    return Agenda(len(done | inputs), waves)
+    return Agenda(len(done) + len(missing), waves)
 
 
-def _set_depth(config: Config, missing: Mapping[str, Config], depths: dict[str, int]) -> int:
+def _key(config: Config) -> Key:
+    return config.experiment, config.variant, config.seed
+
+
+def _set_depth(config: Config, missing: Mapping[Key, Config], depths: dict[Key, int]) -> int:
     """How many waves must come before a run: one more than before any input that is missing."""
-    if config.run_id not in depths:
-        before = [each for each in inputs_of(config) if each.run_id in missing]
-        depths[config.run_id] = 1 + max(
-            (_set_depth(each, missing, depths) for each in before), default=-1
-        )
-    return depths[config.run_id]
+    key = _key(config)
+    if key not in depths:
+        before = [each for each in inputs_of(config) if _key(each) in missing]
+        depths[key] = 1 + max((_set_depth(each, missing, depths) for each in before), default=-1)
+    return depths[key]

@@ -9,8 +9,8 @@ labels of which a share eta is flipped to one of the other classes is affine in 
         = (1 - eta K / (K - 1)) L(f(x), y) + C eta / (K - 1)
 
 With eta < (K - 1) / K the factor is positive, so both risks have the same minimisers. The config's
-loss is measured on random float64 logits, normal with deviation 3 (p from 1e-9 to 1), one label each;
-the expectation over the noise is a sum over classes, nothing is sampled.
+loss is measured on random float64 logits, normal with standard deviation 3, one label each; the
+expectation over the noise is a sum over classes, nothing is sampled.
 
 Metrics: `symmetry/sum`, the sum farthest from 1; `symmetry/risk_error`, the largest difference of
 the two sides with C = 1, so that a loss which is no normalised one shows.

@@ -1,6 +1,6 @@
 """The focal loss's own numbers: how many times smaller it is than cross-entropy.
 
-Lin et al., "Focal Loss for Dense Object Detection", arXiv:1708.02002, section 3.2. With (4) and (5),
+Lin et al., "Focal Loss for Dense Object Detection", arXiv:1708.02002, section 3.2. By (4) and (5),
 
     CE(p_t) / FL(p_t) = 1 / (alpha_t (1 - p_t)^gamma)
 
@@ -8,8 +8,8 @@ so 100 at p_t = 0.9 and 1/0.032^2 = 976.5625 at p_t = 0.968, with gamma = 2 and 
 whatever p_t is, with gamma = 0 and alpha = 0.5. The losses measured are those that runs train with,
 on float64 logits of two classes with the given p_t.
 
-Metrics: `formula/ratio_0.9`, `formula/ratio_0.968`, `formula/ratio_gamma_0` (the value farthest from
-2 over p_t from 0.01 to 0.99).
+Metrics: `formula/ratio_0.9`, `formula/ratio_0.968`, `formula/ratio_gamma_0` (the value farthest
+from 2 over p_t from 0.01 to 0.99).
 """
 
 from __future__ import annotations
@@ -38,5 +38,6 @@ class FocalFormula(Study):
 
     def _ratio(self, focal: FocalLoss, p_t: float) -> float:
         logits = torch.tensor([[1 - p_t, p_t]], dtype=torch.float64, device=self.bench.device).log()
-        target: Tensor = torch.ones(1, dtype=torch.int64, device=logits.device)
-        return (CrossEntropyLoss()(logits, target) / focal(logits, target)).item()
+        target = torch.ones(1, dtype=torch.int64, device=logits.device)
+        ratio: Tensor = CrossEntropyLoss()(logits, target) / focal(logits, target)
+        return ratio.item()

@@ -3,8 +3,8 @@
     logits = W h + b,    b_0 = log(1 - prior),    b_k = log(prior / (classes - 1))
 
 Lin et al., "Focal Loss for Dense Object Detection", arXiv:1708.02002, section 3.3: b is
--log((1 - prior) / prior) for a sigmoid, which of two classes is the difference b_1 - b_0 here; prior
-= 0.01, as prior_probability of torchvision's RetinaNetClassificationHead. W starts as any linear
+-log((1 - prior) / prior) for a sigmoid, which of two classes is the difference b_1 - b_0 here; the
+default is prior_probability of torchvision's RetinaNetClassificationHead. W starts as any linear
 layer's does. Shapes: [N, F] -> [N, classes].
 
 Raises BadRequest for a single class, or a prior of 0 or 1.

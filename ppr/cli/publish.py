@@ -1,0 +1,49 @@
+"""`ppr publish`: the records behind a paper's cells, in one file to commit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ppr.cli.papers import resolve
+from ppr.errors import BadRequest
+from ppr.papers.board import fill_tables
+from ppr.papers.cells import Results
+from ppr.papers.files import folders, load
+from ppr.report.terminal import count
+from ppr.results.tree import results_root, scan
+
+
+@click.command(name="publish")
+@click.argument("slug", metavar="PAPER")
+@click.option(
+    "--to",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Where to write PAPER.jsonl [the results tree].",
+)
+@click.option("--results", "root", metavar="DIR", help="The results tree [PPR_RESULTS or results].")
+def command(slug: str, to: Path | None, root: str | None) -> None:
+    """Write the finished runs behind a paper's cells to PAPER.jsonl, a line a run, to be committed.
+
+    \b
+      ppr publish supcon
+      ppr publish supcon --to results
+
+    Every command reads such files in the results tree just as it reads live runs. A run whose
+    record does not verify is refused.
+    """
+    from ppr.papers.publish import publish, records_of
+
+    where = results_root(root)
+    paper = load(slug, folders())
+    tables, problems = fill_tables(paper, Results(resolve, scan(where)))
+    for problem in problems:
+        click.echo(f"ppr: left out, yet to come: {problem}", err=True)
+    records = records_of(cell for cells in tables.values() for cell in cells)
+    if not records:
+        raise BadRequest(f"{slug}: no finished run behind its cells; ppr reproduce {slug}")
+    file = (to or where) / f"{slug}.jsonl"
+    size = publish(records, file)
+    click.echo(f"{count(len(records), 'run')}, {size / 1000:.0f} kB, written to {file}")

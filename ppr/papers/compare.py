@@ -1,0 +1,88 @@
+"""Two runs, or two groups of seeds, side by side: what differs in config and in results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ppr.errors import BadRequest
+from ppr.papers.comparisons import p_above, welch
+from ppr.results.metrics import metrics
+from ppr.results.select import config_values, named
+from ppr.results.statistics import Interval, mean_interval, t_quantile
+from ppr.results.tree import Record, Scan
+
+
+@dataclass(frozen=True)
+class Side:
+    """The finished seeds of one variant, or one run."""
+
+    label: str
+    records: Sequence[Record]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """One metric of two sides. `difference` is second less first, with Welch's 95 % half-width."""
+
+    metric: str
+    first: Interval
+    second: Interval
+    difference: float
+    half_width: float | None
+    p_value: float | None
+
+
+def side(scan: Scan, word: str) -> Side:
+    """The runs that a word stands for: a run directory, `experiment/variant[/seed=n]`, an
+    experiment of one variant, or the start of a variant's id.
+
+    Raises:
+        BadRequest: no such finished run, or runs of several variants.
+    """
+    path = Path(word)
+    places = [(r, f"{r.experiment}/{r.variant}/seed={r.seed}") for r in scan.records]
+    found = [r for r, _ in places if r.path is not None and r.path.resolve() == path.resolve()]
+    found = found or [r for r, at in places if at == word or at.startswith(f"{word}/seed=")]
+    found = [r for r in found or named(scan.records, word) if r.state == "finished"]
+    if not found:
+        raise BadRequest(f"{word}: no finished run")
+    variants = {f"{record.experiment}/{record.variant}": None for record in found}
+    if len(variants) > 1:
+        raise BadRequest(f"{word}: {len(variants)} variants; name one of {', '.join(variants)}")
+    single = f"/seed={found[0].seed}" if len(found) == 1 else f" (n={len(found)})"
+    return Side(f"{next(iter(variants))}{single}", found)
+
+
+def config_difference(first: Side, second: Side) -> Iterator[tuple[str, Any, Any]]:
+    """Each config key that differs, with both values, None for no such key; less a group's seed."""
+    ours, theirs = (config_values(each.records[0]) for each in (first, second))
+    groups = len(first.records) > 1 or len(second.records) > 1
+    for key in dict.fromkeys([*ours, *theirs]):
+        one, other = ours.get(key), theirs.get(key)
+        if one != other and not (groups and key == "seed"):
+            yield key, one, other
+
+
+def contrasts(first: Side, second: Side) -> list[Contrast]:
+    """Every metric that both sides have, in all of their seeds."""
+    ours, theirs = ([metrics(r.summary) for r in each.records] for each in (first, second))
+    shared = [key for key in ours[0] if all(key in found for found in (*ours, *theirs))]
+    return [_contrast(key, _values(ours, key), _values(theirs, key)) for key in shared]
+
+
+def _values(found: Sequence[Mapping[str, float]], key: str) -> list[float]:
+    return [values[key] for values in found]
+
+
+def _contrast(metric: str, first: list[float], second: list[float]) -> Contrast:
+    shift = welch(second, first)
+    half_width = p_value = None
+    if shift.testable:
+        half_width = t_quantile(shift.freedom) * shift.error
+        above = p_above(shift, 0.0)
+        p_value = 2 * min(above, 1 - above)
+    means = mean_interval(first), mean_interval(second)
+    return Contrast(metric, *means, shift.estimate, half_width, p_value)

@@ -1,0 +1,248 @@
+"""The commands as a user types them: what they print, how they fail, what they must not import."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from ppr import registry
+from ppr.cli.check import check_experiment
+from ppr.cli.main import COMMANDS, cli
+from ppr.config import usage
+from ppr.errors import BadRequest
+
+QUICK = ["model=mlp", "model.hidden=[16]", "engine.epochs=1", "engine.evaluate_every=0",
+         "engine.device=cpu"]  # fmt: skip
+LIGHT = ["--help", "list", "list loss", "show loss/supcon", "show experiment/supcon_digits",
+         "results", "data list", "run --help", "completion bash"]  # fmt: skip
+
+
+def ppr(*words: str, **options) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "ppr", *words]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=120, check=False, **options
+    )
+
+
+@pytest.mark.parametrize("line", LIGHT)
+def test_light_commands_do_not_import_torch(line):
+    program = (
+        "import sys; from ppr.cli.main import cli\n"
+        f"cli({line.split()!r}, standalone_mode=False)\n"
+        "assert 'torch' not in sys.modules, 'torch was imported'"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_command_has_help_and_is_listed():
+    for name, summary in COMMANDS.items():
+        shown = CliRunner().invoke(cli, [name, "--help"])
+        assert shown.exit_code == 0
+        assert "Usage" in shown.output
+        assert summary in CliRunner().invoke(cli, ["--help"]).output.replace(
+            "\n              ", " "
+        )
+
+
+WRONG = {
+    "run experiment=supcon_cifr100": (2, "did you mean 'supcon_cifar100'"),
+    "run loss.temprature=0.1": (2, "did you mean 'temperature'"),
+    "run loss.temperature=-1": (2, "greater than 0"),
+    "run engine.device=cuda:7": (2, "CUDA devices"),
+    "run engine.batch_size=5000": (2, "larger than the training split"),
+    "run data.root=/nowhere experiment=supcon_cifar10": (2, "data.root=/nowhere"),
+    "rum": (2, "did you mean 'run'"),
+    "list lss": (2, "did you mean 'loss'"),
+    "show loss/supcn": (2, "did you mean 'supcon'"),
+    "--plugin /nowhere.py list": (2, "/nowhere.py"),
+    "run --config-dir /nowhere": (2, "/nowhere"),
+    "run --nope": (2, "No such option"),
+}
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_a_wrong_request_is_one_line_and_exit_code_2(line, tmp_path):
+    code, part = WRONG[line]
+    done = ppr(*line.split(), cwd=tmp_path)
+    assert done.returncode == code
+    assert part in done.stderr
+    assert "Traceback" not in done.stderr
+    if "Usage" not in done.stderr:
+        assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_debug_shows_the_traceback():
+    assert "Traceback" in ppr("--debug", "run", "loss.temperature=-1").stderr
+
+
+def test_run_prints_a_table_and_where_the_results_lie(own_folders):
+    done = ppr("run", *QUICK)
+    assert done.returncode == 0, done.stderr
+    assert "untrained" in done.stdout
+    assert "linear/top1" in done.stdout
+    folder = Path(done.stdout.split("results: ")[1].splitlines()[0])
+    summary = json.loads((folder / "summary.json").read_text())
+    again = ppr("run", "--json", *QUICK)
+    assert json.loads(again.stdout) == summary
+    assert ppr("run", "--quiet", *QUICK).stdout == ""
+
+
+def test_cfg_prints_the_config_with_the_file_of_each_group():
+    import yaml
+
+    done = ppr("run", "--cfg", "model=resnet18")
+    assert yaml.safe_load(done.stdout)["model"]["depth"] == 18
+    assert "# model" in done.stdout
+    assert str(Path("configs") / "model" / "resnet18.yaml") in done.stdout
+
+
+def test_a_sweep_runs_every_point_and_goes_on_after_a_failure(own_folders):
+    done = ppr("run", "-m", *QUICK, "seed=0,1", "engine.batch_size=250,100")
+    assert done.returncode == 0, done.stderr
+    assert len(list((own_folders / "results").glob("*/*/seed=*/summary.json"))) == 4
+
+
+PLUGIN = '''"""Halves of a loss, for a test."""
+import torch
+from ppr.fields import Positive
+from ppr.registry import component
+
+
+@component("loss")
+class Half(torch.nn.Module):
+    def __init__(self, *, share: Positive = 0.5):
+        super().__init__()
+        self.share = share
+
+    def forward(self, embeddings, labels=None):
+        from ppr.losses.supcon import supcon
+        return self.share * supcon(embeddings, labels, temperature=0.1)
+'''
+
+
+def test_a_plugin_file_adds_a_component_that_works_at_once(tmp_path):
+    file = tmp_path / "half.py"
+    file.write_text(PLUGIN)
+    assert "Halves of a loss" in ppr("--plugin", str(file), "list", "loss").stdout
+    assert "loss.share: Positive = 0.5" in ppr("--plugin", str(file), "show", "loss/half").stdout
+    done = ppr("--plugin", str(file), "run", *QUICK, "loss=half", "loss.share=0.25")
+    assert done.returncode == 0, done.stderr
+    assert (
+        "did you mean 'share'"
+        in ppr("--plugin", str(file), "run", "loss=half", "loss.shar=1").stderr
+    )
+
+
+def test_an_installed_package_adds_components_and_experiments(tmp_path):
+    package = tmp_path / "mine"
+    (package / "losses").mkdir(parents=True)
+    (package / "configs" / "experiment").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "losses" / "__init__.py").write_text("")
+    (package / "losses" / "half.py").write_text(PLUGIN)
+    (package / "configs" / "experiment" / "half_digits.yaml").write_text(
+        "# @package _global_\n# Half of SupCon.\n"
+        "defaults:\n  - supcon_digits\n  - override /loss: half\n"
+    )
+    info = tmp_path / "mine-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[ppr.plugins]\nmine = mine\n")
+    env = os.environ | {"PYTHONPATH": str(tmp_path)}
+    assert "Half of SupCon." in ppr("list", "experiment", env=env).stdout
+    done = ppr("run", "experiment=half_digits", *QUICK, env=env)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts(shell):
+    assert "_PPR_COMPLETE" in CliRunner().invoke(cli, ["completion", shell]).output
+
+
+COMPLETED = {
+    ("zsh", "ppr run experiment=supcon_c", 2): "experiment=supcon_cifar10",
+    ("fish", "ppr run experiment=supcon_c", "experiment=supcon_c"): "experiment=supcon_cifar10",
+    ("bash", "ppr run experiment = supcon_c", 4): "supcon_cifar10",
+    ("bash", "ppr run exp", 2): "experiment=",
+    ("zsh", "ppr run engine.prec", 2): "engine.precision=",
+}
+
+
+@pytest.mark.parametrize("case", COMPLETED)
+def test_words_are_completed(case):
+    shell, line, at = case
+    env = os.environ | {
+        "_PPR_COMPLETE": f"{shell}_complete",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(at),
+    }
+    program = "from ppr.cli.main import cli; cli.main(prog_name='ppr')"
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=env, capture_output=True, text=True, check=False
+    )
+    assert COMPLETED[case] in done.stdout.replace(",", "\n").split(), (done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize("name", sorted(usage.config_files("experiment")))
+def test_every_experiment_takes_a_step_on_random_data(name):
+    check_experiment(name)
+
+
+def test_check_names_the_experiment_that_is_wrong(tmp_path, monkeypatch):
+    monkeypatch.setattr("ppr.config.places._own_folders", [])
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "wrong.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - supcon_digits\n  - _self_\nloss: {temprature: 0.1}\n"
+    )
+    done = CliRunner().invoke(
+        cli, ["check", "--config-dir", str(tmp_path), "wrong"], standalone_mode=False
+    )
+    assert done.return_value == 1
+    assert "wrong: loss.temprature" in done.output
+
+
+KINDS = [(kind, name) for kind in registry.KINDS for name in registry.names(kind)]
+
+
+@pytest.mark.parametrize(("kind", "name"), KINDS)
+def test_every_component_is_described_and_has_a_summary(kind, name):
+    spec = registry.describe(kind, name)
+    assert len(spec.summary) > 10
+    assert "\n" not in spec.summary
+    assert registry.load(kind, name).__name__ == spec.symbol
+
+
+@pytest.mark.parametrize("kind", registry.KINDS)
+def test_every_option_names_a_component_and_only_its_fields(kind):
+    for option, path in usage.config_files(kind).items():
+        node = dict(usage.read_yaml(path))
+        spec = registry.describe(kind, node.pop("name"))
+        assert set(node) <= set(spec.fields), option
+        assert usage.headline(path) or spec.summary
+
+
+def test_build_is_the_python_face():
+    import torch
+
+    import ppr as package
+    from ppr.losses import SupConLoss
+
+    loss = package.build("loss", "supcon", temperature=0.5)
+    assert isinstance(loss, SupConLoss)
+    embeddings = torch.randn(6, 2, 4)
+    assert loss(embeddings, torch.arange(6) % 3).isfinite()
+    with pytest.raises(BadRequest, match="did you mean 'temperature'"):
+        package.build("loss", "supcon", temprature=0.5)
+    with pytest.raises(BadRequest, match="did you mean 'supcon'"):
+        package.build("loss", "supcom")
+    with pytest.raises(BadRequest, match="unknown kind 'los'"):
+        package.build("los", "supcon")

@@ -1,0 +1,117 @@
+"""`ppr compare`: config difference, metric difference held against scipy, curves."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from paper_toy import invoke
+from scipy import stats
+
+from ppr.errors import BadRequest
+from ppr.papers.compare import Side, contrasts
+from ppr.results.tree import Record, scan
+
+pytest_plugins = ("paper_toy",)
+
+
+def group(name: str, values: list[float], **more: Any) -> Side:
+    records = [
+        Record(name, "0" * 10, seed, None, "finished", {"metrics": {"a": {"b": v}, **more}}, Path())
+        for seed, v in enumerate(values)
+    ]
+    return Side(name, records)
+
+
+def test_groups_are_compared_by_welchs_test() -> None:
+    first, second = [0.5, 0.52, 0.49, 0.55], [0.6, 0.7, 0.58]
+    (found,) = contrasts(group("x", first), group("y", second))
+    expected = stats.ttest_ind(second, first, equal_var=False)
+    interval = expected.confidence_interval(0.95)
+    assert found.p_value == pytest.approx(expected.pvalue)
+    assert found.half_width is not None
+    assert found.difference - found.half_width == pytest.approx(interval.low)
+    assert found.difference + found.half_width == pytest.approx(interval.high)
+
+
+def test_two_sides_have_the_same_p_whichever_comes_first() -> None:
+    one, other = group("x", [0.5, 0.6, 0.4]), group("y", [0.9, 0.8, 0.85])
+    (there,), (back,) = contrasts(one, other), contrasts(other, one)
+    assert there.p_value == pytest.approx(back.p_value)
+    assert there.difference == -back.difference
+
+
+def test_without_spread_there_is_no_test() -> None:
+    (found,) = contrasts(group("x", [0.5]), group("y", [0.75]))
+    assert (found.difference, found.half_width, found.p_value) == (0.25, None, None)
+
+
+def test_only_metrics_of_both_sides_are_compared() -> None:
+    found = contrasts(group("x", [0.5], c={"d": 1.0}), group("y", [0.7]))
+    assert [each.metric for each in found] == ["a/b"]
+
+
+def test_two_experiments(root: Path) -> None:
+    shown = invoke("compare", "toy_fast", "toy_slow").output
+    assert re.search(r"^optimizer\.lr +0\.5 +0\.001$", shown, re.MULTILINE)
+    assert re.search(r"^experiment +toy_fast +toy_slow$", shown, re.MULTILINE)
+    assert not re.search(r"^seed ", shown, re.MULTILINE)
+    assert re.search(r"^classifier/top1 .*± .*n=2.* -0\.\d+ ± ", shown, re.MULTILINE)
+    assert "a mean of toy_fast (n=2)" in shown
+    assert "b mean of toy_slow (n=2)" in shown
+
+
+def test_two_runs(root: Path) -> None:
+    first, second = sorted(str(p) for p in root.glob("toy_fast/*/seed=*"))
+    shown = invoke("compare", first, second).output
+    assert re.search(r"^seed +0 +1$", shown, re.MULTILINE)
+    assert "one seed a side has no spread" in shown
+    assert "train/loss" in shown
+    short = "/".join(Path(second).parts[-3:])
+    assert invoke("compare", first, short, "--no-curves").output in shown
+
+
+def test_a_run_with_itself_does_not_differ(root: Path) -> None:
+    run = str(next(root.glob("toy_fast/*/seed=0")))
+    shown = invoke("compare", run, run).output
+    assert "the configs do not differ" in shown
+    assert "+0.000" in shown
+
+
+def test_json(root: Path) -> None:
+    found = json.loads(invoke("compare", "toy_fast", "toy_slow", "--json").output)
+    assert found["config"]["optimizer.lr"] == [0.5, 0.001]
+    metric = found["metrics"]["classifier/top1"]
+    values = {
+        name: [
+            r.summary["metrics"]["classifier"]["top1"]
+            for r in scan(root).records
+            if r.experiment == name
+        ]
+        for name in ("toy_fast", "toy_slow")
+    }
+    expected = stats.ttest_ind(values["toy_slow"], values["toy_fast"], equal_var=False)
+    assert metric["p"] == pytest.approx(expected.pvalue)
+    assert metric["n"] == [2, 2]
+
+
+def test_published_runs_have_no_curves(root: Path, tmp_path: Path) -> None:
+    invoke("publish", "toy", "--to", str(tmp_path / "clone"))
+    clone = str(tmp_path / "clone")
+    shown = invoke("compare", "toy_fast", "toy_slow", "--results", clone).output
+    assert "no curves: " in shown
+    assert "classifier/top1" in shown
+
+
+def test_what_is_not_one_variant_is_refused(root: Path) -> None:
+    with pytest.raises(BadRequest, match="toy_fsat.*did you mean 'toy_fast'"):
+        invoke("compare", "toy_fsat", "toy_slow")
+    with pytest.raises(BadRequest, match=r"toy_\*: 2 variants; name one of toy_fast/"):
+        invoke("compare", "toy_*", "toy_slow")
+    for summary in root.glob("toy_slow/*/*/summary.json"):
+        summary.unlink()
+    with pytest.raises(BadRequest, match="toy_slow: no finished run"):
+        invoke("compare", "toy_fast", "toy_slow")
