@@ -18,12 +18,15 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ppr.errors import BadRequest, choices
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 KINDS: Mapping[str, tuple[str, ...]] = {
     "task": ("tasks", "studies"),
@@ -76,6 +79,13 @@ class Field:
     def required(self) -> bool:
         return self.default is REQUIRED
 
+    @cached_property
+    def adapter(self) -> TypeAdapter[Any]:
+        """What checks a value against the type; made once, for making one costs far more."""
+        from pydantic import TypeAdapter
+
+        return TypeAdapter(self.type)
+
 
 @dataclass(frozen=True)
 class Spec:
@@ -116,6 +126,12 @@ def add_plugin(path: str | Path) -> None:
         raise BadRequest(f'plug-in {where}: no class or function marked @component("<kind>")')
     _plugin_files.extend(file for file in known if file not in _plugin_files)
     _index.cache_clear()
+    describe.cache_clear()
+
+
+def plugin_files() -> list[Path]:
+    """The files added with `add_plugin`, for the processes that go on with this one's work."""
+    return list(_plugin_files)
 
 
 def _sources() -> Iterator[Path]:
@@ -166,6 +182,7 @@ def _parse(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
 
 
+@cache
 def describe(kind: str, name: str) -> Spec:
     """Read a component's docstring and config fields from its source, without importing it."""
     path = find(kind, name)

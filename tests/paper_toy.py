@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,6 @@ import ppr.cli.verify
 from ppr import registry
 from ppr.cli.papers import resolve
 from ppr.config import places
-from ppr.config.compose import _compose_groups
 
 EXPERIMENT = """# @package _global_
 defaults:
@@ -80,7 +78,7 @@ tables:
     title: What the teacher knew
     scale: desk
     metric: copied/top1
-    rows: {Student: toy_student}
+    rows: {Student: toy_shared}
     columns: {digits: digits}
     cell: experiment=${row}
     seeds: 2
@@ -110,10 +108,16 @@ class Student:
 """
 
 
-def student(configs: Path, words: str, name: str = "toy_student") -> None:
-    """Write an experiment that starts from the run of `words`."""
-    (configs / "experiment" / f"{name}.yaml").write_text(STUDENT % words)
-    _compose_groups.cache_clear()
+INPUTS = {
+    "toy_student": "experiment=toy_fast",
+    "toy_shared": "experiment=toy_fast seed=0",
+    "toy_pupil": "experiment=toy_student",
+    "toy_last": "experiment=toy_pupil seed=2",
+    "toy_ring": "experiment=toy_ring_back",
+    "toy_ring_back": "experiment=toy_ring",
+    "toy_lost": "experiment=toy_fats",
+}
+"""Experiments that start from another's run, and its words."""
 
 
 def write_configs(configs: Path) -> Path:
@@ -121,10 +125,11 @@ def write_configs(configs: Path) -> Path:
     (configs / "paper").mkdir()
     (configs / "experiment" / "toy_fast.yaml").write_text(EXPERIMENT % 0.5)
     (configs / "experiment" / "toy_slow.yaml").write_text(EXPERIMENT % 0.001)
+    for name, words in INPUTS.items():
+        (configs / "experiment" / f"{name}.yaml").write_text(STUDENT % words)
     (configs / "paper" / "toy.yaml").write_text(PAPER)
     (configs / "paper" / "toy_students.yaml").write_text(STUDENTS)
     (configs.parent / "plugin.py").write_text(PLUGIN)
-    student(configs, "experiment=toy_fast")
     return configs
 
 
@@ -140,34 +145,6 @@ def known(configs: Path, root: Path) -> Iterator[None]:
         yield
     registry._index.cache_clear()
     vars(resolve).pop("_kept", None)
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The configs, and a tree in which the paper has been reproduced."""
-    home = tmp_path_factory.mktemp("toy")
-    configs, root = write_configs(home / "configs"), home / "results"
-    with known(configs, root):
-        result = invoke("reproduce", "toy")
-        assert result.exit_code == 0, result.output
-    return configs, root
-
-
-@pytest.fixture
-def configs(tmp_path: Path) -> Iterator[Path]:
-    """The toy configs, to change; the tree is empty."""
-    folder = write_configs(tmp_path / "toy" / "configs")
-    with known(folder, tmp_path / "results"):
-        yield folder
-
-
-@pytest.fixture
-def root(made: tuple[Path, Path], tmp_path: Path) -> Iterator[Path]:
-    """A copy of the reproduced tree, to spoil."""
-    where = tmp_path / "results"
-    shutil.copytree(made[1], where)
-    with known(made[0], where):
-        yield where
 
 
 def invoke(name: str, *words: str) -> Result:

@@ -8,20 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from paper_toy import invoke, student
+from paper_toy import invoke
 
 import ppr.launchers.attempt
+import ppr.launchers.local
 from ppr.cli.papers import resolve
 from ppr.cli.run import _print_result
-from ppr.config.compose import compose
+from ppr.config.compose import _compose_groups, compose
 from ppr.config.inputs import needed
 from ppr.engine.interrupts import Interrupted
 from ppr.errors import BadRequest, RunFailed
 from ppr.papers import estimate
 from ppr.papers.verdict_line import verdict_line
 from ppr.results.tree import run_path, scan
+from ppr.run import execute
 
-pytest_plugins = ("paper_toy",)
+pytest_plugins = ("paper_tree",)
 
 SUMMARIES = "*/*/seed=*/summary.json"
 
@@ -106,14 +108,30 @@ def test_a_failed_run_leaves_the_others_alone(
     assert "Missing, Fast, digits (0 of 2 seeds)" in shown.output
 
 
-def test_through_a_launcher(root: Path, made: tuple[Path, Path]) -> None:
-    """Spawned processes, one at a time."""
+def test_through_a_launcher(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The launcher's own processes are left to its own tests."""
     for lost in ("toy_fast", "toy_slow"):
         next(root.glob(f"{lost}/*/seed=1/summary.json")).unlink()
-    shown = invoke("reproduce", "toy", "--jobs", "1", "--config-dir", str(made[0]))
+
+    def run_tasks(tasks: Any, slots: Any, display: Any, *rest: Any, **more: Any) -> None:
+        assert len(slots) == 2
+        for task in tasks:
+            display.finished(task, execute(task.config))
+
+    monkeypatch.setattr(ppr.launchers.local, "run_tasks", run_tasks)
+    shown = invoke("reproduce", "toy", "--jobs", "2")
     assert shown.exit_code == 0, shown.output
-    assert "2 runs: 2 to do" in shown.output
+    assert re.search("2 runs: 2 to do, .*, 2 at a time", shown.output)
     assert len(stamps(root)) == 4
+
+
+def test_a_table_of_a_metric_that_its_runs_lack_is_named(own_configs: Path, tmp_path: Path) -> None:
+    file = own_configs / "paper" / "toy.yaml"
+    file.write_text(file.read_text().replace("classifier/top1", "linear/top1"))
+    shown = invoke("reproduce", "toy")
+    assert shown.exit_code == 1
+    assert "left out: tables.main.Fast.digits: no metric 'linear/top1'" in shown.output
+    assert len(stamps(tmp_path / "results")) == 4
 
 
 def test_published_runs_count(root: Path, attempts: Attempts) -> None:
@@ -196,40 +214,38 @@ def test_an_inputs_identity_is_part_of_the_runs(configs: Path) -> None:
         "experiment=toy_fast seed=1",
     ]
     assert len({plain, *map(ids, others)}) == 5
-    # The teacher's own config file counts, not only the words that name it.
-    file = configs / "experiment" / "toy_fast.yaml"
+
+
+def test_a_change_in_the_inputs_own_file_counts(own_configs: Path) -> None:
+    before = of("experiment=toy_student").variant
+    file = own_configs / "experiment" / "toy_fast.yaml"
     file.write_text(file.read_text().replace("0.5", "0.25"))
-    student(configs, "experiment=toy_fast")
-    assert ids("experiment=toy_fast")[0] != plain[0]
+    _compose_groups.cache_clear()
+    assert of("experiment=toy_student").variant != before
 
 
 def test_an_input_without_a_seed_has_that_of_its_run(configs: Path) -> None:
     assert of("experiment=toy_student seed=0").variant == of("experiment=toy_student").variant
     (teacher,) = needed(of("experiment=toy_student seed=4"))
     assert (teacher.experiment, teacher.seed) == ("toy_fast", 4)
-    student(configs, "experiment=toy_fast seed=1")
-    (teacher,) = needed(of("experiment=toy_student seed=4"))
-    assert teacher.seed == 1
-    assert of("experiment=toy_student seed=4").run_id != of("experiment=toy_student seed=5").run_id
+    (teacher,) = needed(of("experiment=toy_shared seed=4"))
+    assert teacher.seed == 0
+    assert of("experiment=toy_shared seed=4").run_id != of("experiment=toy_shared seed=5").run_id
 
 
 def test_a_chain_of_inputs_comes_in_order(configs: Path) -> None:
-    student(configs, "experiment=toy_student", name="toy_pupil")
-    student(configs, "experiment=toy_pupil seed=2", name="toy_last")
     found = [(c.experiment, c.seed) for c in needed(of("experiment=toy_last seed=9"))]
     assert found == [("toy_fast", 2), ("toy_student", 2), ("toy_pupil", 2)]
 
 
-@pytest.mark.parametrize("first", ["toy_student", "toy_pupil"])
+@pytest.mark.parametrize("first", ["toy_ring", "toy_ring_back"])
 def test_a_cycle_is_refused_with_its_path(configs: Path, first: str) -> None:
-    student(configs, "experiment=toy_pupil")
-    student(configs, "experiment=toy_student", name="toy_pupil")
     with pytest.raises(BadRequest) as error:
         _ = of(f"experiment={first}").run_id
     steps = str(error.value).split("a cycle: ")[1].split(" → ")
     assert len(steps) == 3
     assert steps[0] == steps[-1]
-    assert {steps[0], steps[1]} == {"experiment=toy_student seed=0", "experiment=toy_pupil seed=0"}
+    assert {steps[0], steps[1]} == {"experiment=toy_ring seed=0", "experiment=toy_ring_back seed=0"}
 
 
 def test_an_unknown_input_or_experiment_is_named(configs: Path) -> None:
@@ -240,23 +256,21 @@ def test_an_unknown_input_or_experiment_is_named(configs: Path) -> None:
         input_folder(values, "teecher")
     with pytest.raises(RunFailed, match=r"inputs\.teacher: .* not finished; ppr run experiment="):
         input_folder(values, "teacher")
-    student(configs, "experiment=toy_fats")
     with pytest.raises(BadRequest, match=r"inputs\.teacher: experiment=toy_fats: no such"):
-        _ = of("experiment=toy_student").run_id
+        _ = of("experiment=toy_lost").run_id
 
 
 def test_the_teacher_is_trained_first_and_once(
     configs: Path, tmp_path: Path, attempts: Attempts
 ) -> None:
-    student(configs, "experiment=toy_fast seed=0")
     shown = invoke("reproduce", "toy_students")
     assert shown.exit_code == 0, shown.output
     assert "toy_students: 3 runs, 0 done, 3 to do" in shown.output
-    assert attempts.seen == ["toy_fast 0", "toy_student 0", "toy_student 1"]
+    assert attempts.seen == ["toy_fast 0", "toy_shared 0", "toy_shared 1"]
     files = {
         p.parts[-4]: json.loads(p.read_text()) for p in (tmp_path).glob(f"results/{SUMMARIES}")
     }
-    copied = files["toy_student"]["metrics"]["copied"]
+    copied = files["toy_shared"]["metrics"]["copied"]
     assert copied == files["toy_fast"]["metrics"]["classifier"]
     assert "2 runs, 2 done, 0 to do" in invoke("reproduce", "toy_students").output
 
@@ -266,7 +280,7 @@ def test_a_run_whose_input_failed_waits(configs: Path, attempts: Attempts) -> No
     shown = invoke("reproduce", "toy_students", "--seeds", "1")
     assert shown.exit_code == 1
     assert attempts.seen == ["toy_fast 0"]
-    assert "waits for its input: ppr run experiment=toy_student seed=0" in shown.output
+    assert "waits for its input: ppr run experiment=toy_shared seed=0" in shown.output
 
 
 # --- the last line of `ppr run` -------------------------------------------------------------------
@@ -322,10 +336,10 @@ def test_a_run_of_no_paper_says_nothing(configs: Path, tmp_path: Path) -> None:
 
 
 def test_an_odd_paper_does_not_fail_the_run(
-    configs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    own_configs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     summary = fake(tmp_path, [0.5])
-    (configs / "paper" / "toy.yaml").write_text("title: [\ncell: experiment=toy_fast\n")
+    (own_configs / "paper" / "toy.yaml").write_text("title: [\ncell: experiment=toy_fast\n")
     _print_result(summary, run_path(tmp_path, "toy_fast", summary["variant"], 0), False)
     *_, last = capsys.readouterr().out.strip().splitlines()
     assert last.startswith("(not held against its paper: ")

@@ -1,4 +1,4 @@
-"""`ppr verify` finds what has been edited and what does not come back; `ppr publish` keeps it so."""
+"""`ppr verify` finds what has been edited or does not come back; `ppr publish`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ppr.papers.verify import Comparison, prediction
 from ppr.results.tree import Record, scan
 from ppr.run import record_digest
 
-pytest_plugins = ("paper_toy",)
+pytest_plugins = ("paper_tree",)
 
 
 def run_folder(root: Path, seed: int = 1) -> Path:
@@ -156,9 +156,7 @@ def test_an_edited_run_is_not_published(root: Path) -> None:
 
 def test_a_paper_without_runs_is_refused(configs: Path) -> None:
     for name in ("publish", "verify"):
-        with pytest.raises(
-            BadRequest, match="toy: no finished run behind its cells; ppr reproduce"
-        ):
+        with pytest.raises(BadRequest, match="toy: no finished run behind its cells; ppr repro"):
             invoke(name, "toy")
 
 

@@ -16,6 +16,7 @@ COMMANDS = {
     "list": "List the components and experiments that a config can name.",
     "show": "Show one component or experiment: what it is, its fields, who uses it.",
     "check": "Compose and check every shipped experiment, or those named.",
+    "sweep": "What became of a sweep: status, logs, cancel, retry.",
     "results": "List, filter and export the runs of the results tree.",
     "plot": "Draw the curves of runs, here or into a file.",
     "papers": "List every paper: what is implemented, scale reached, verdicts.",

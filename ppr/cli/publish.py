@@ -39,11 +39,12 @@ def command(slug: str, to: Path | None, root: str | None) -> None:
     where = results_root(root)
     paper = load(slug, folders())
     tables, problems = fill_tables(paper, Results(resolve, scan(where)))
-    for problem in problems:
-        click.echo(f"ppr: left out, yet to come: {problem}", err=True)
     records = records_of(cell for cells in tables.values() for cell in cells)
     if not records:
-        raise BadRequest(f"{slug}: no finished run behind its cells; ppr reproduce {slug}")
+        nothing = f"{slug}: no finished run behind its cells; ppr reproduce {slug}"
+        raise BadRequest(problems[0] if problems else nothing)
+    for problem in problems:
+        click.echo(f"ppr: left out: {problem}", err=True)
     file = (to or where) / f"{slug}.jsonl"
     size = publish(records, file)
     click.echo(f"{count(len(records), 'run')}, {size / 1000:.0f} kB, written to {file}")

@@ -76,7 +76,7 @@ def command(
     if not tables:
         raise BadRequest(problems[0])
     for problem in problems:
-        click.echo(f"ppr: left out, yet to come: {problem}", err=True)
+        click.echo(f"ppr: left out: {problem}", err=True)
     if jobs:
         words = (*words, *(() if _names_launcher(words) else ("launcher=local",)))
         words = (*words, f"launcher.jobs={jobs}")
@@ -86,7 +86,7 @@ def command(
         _print_missing(plan)
         return 1 if problems else 0
     code = _run_all(plan, where, words, config_dir)
-    _print_outcome(paper, list(tables), where)
+    code |= _print_outcome(paper, list(tables), where)
     return 1 if code or problems else 0
 
 
@@ -193,11 +193,18 @@ def _launch(
     return code
 
 
-def _print_outcome(paper: Paper, tables: Sequence[str], root: Path) -> None:
+def _print_outcome(paper: Paper, tables: Sequence[str], root: Path) -> int:
+    """The tables and verdicts; 1 if a table cannot be filled from its runs."""
     results = Results(resolve, scan(root))
+    code = 0
     click.echo()
     for key in tables:
-        print_sheet(fill(paper, key, results))
+        try:
+            print_sheet(fill(paper, key, results))
+        except BadRequest as error:  # its runs do not measure what it asks for
+            click.echo(f"ppr: left out: {error}", err=True)
+            code = 1
     verdicts = judge(paper, results)
     if verdicts:
         print_verdicts(verdicts)
+    return code

@@ -50,7 +50,8 @@ def command(slug: str, rerun: int | None, sample_seed: int, root: str | None) ->
     tables, problems = fill_tables(paper, Results(resolve, seen))
     shown = [cell for cells in tables.values() for cell in cells]
     if not any(cell.records for cell in shown):
-        raise BadRequest(f"{slug}: no finished run behind its cells; ppr reproduce {slug}")
+        nothing = f"{slug}: no finished run behind its cells; ppr reproduce {slug}"
+        raise BadRequest(problems[0] if problems else nothing)
     good, wrong = sound(seen, {(cell.experiment, cell.variant) for cell in shown})
     results = Results(resolve, good)
     wrong += changed(shown, [results.fill(cell.cell) for cell in shown])
@@ -62,7 +63,7 @@ def command(slug: str, rerun: int | None, sample_seed: int, root: str | None) ->
         print_verdicts(verdicts)
     click.echo()
     for problem in problems:
-        click.echo(f"yet to come: {problem}")
+        click.echo(f"left out: {problem}")
     if rerun:
         wrong += _rerun(good, shown, rerun, sample_seed)
     for line in wrong:

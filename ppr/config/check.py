@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from ppr.errors import BadRequest, choices
 from ppr.registry import Field, Spec
@@ -33,7 +33,7 @@ def check_fields(spec: Spec, values: Mapping[str, Any], where: str) -> None:
 
 def check_value(field: Field, value: Any, where: str) -> None:
     try:
-        TypeAdapter(field.type).validate_python(value, strict=True)
+        field.adapter.validate_python(value, strict=True)
     except ValidationError as error:
         raise BadRequest(f"{where}={value!r}: {explain(error)}") from None
 

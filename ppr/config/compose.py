@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +50,11 @@ class Config:
     def seed(self) -> int:
         return int(self.values["seed"])
 
-    @property
+    @cached_property
     def variant(self) -> str:
         return variant_id(self.values)
 
-    @property
+    @cached_property
     def run_id(self) -> str:
         return run_id(self.values)
 

@@ -76,7 +76,9 @@ def configure(settings: EngineSettings) -> None:
     torch.backends.cudnn.benchmark = not settings.deterministic
     if settings.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(settings.deterministic)
+    if settings.deterministic != torch.are_deterministic_algorithms_enabled():
+        # only on a change: the call imports torch's compiler, which takes seconds
+        torch.use_deterministic_algorithms(settings.deterministic)
 
 
 def describe_device(device: torch.device) -> str:

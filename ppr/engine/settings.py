@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any, get_type_hints
 
 from ppr.fields import Count, Fraction, Literal, NonNegative, Positive
@@ -68,6 +69,7 @@ class EngineSettings:
     checkpoint_seconds: NonNegative = machine(60.0)
 
 
+@cache
 def engine_fields() -> dict[str, Field]:
     """The settings as the registry describes a component's fields."""
     hints = get_type_hints(EngineSettings, include_extras=True)

@@ -55,7 +55,7 @@ class Local:
             Task(index, config, sweep.local_log(index), order.force)
             for index, config in order.configs.items()
         ]
-        plugins = [str(path) for path in registry._plugin_files]
+        plugins = [str(path) for path in registry.plugin_files()]
         with (
             stop_on_signal() as stop,
             make_display(sweep, len(tasks), order.silent) as display,

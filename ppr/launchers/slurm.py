@@ -120,7 +120,7 @@ class Slurm:
         """Job id -> points. All arrays are accepted, or none stays."""
         executor = self._executor(order)
         packs = _cut(list(order.configs), self.runs_per_job)
-        plugins = [str(path) for path in registry._plugin_files]
+        plugins = [str(path) for path in registry.plugin_files()]
         submitted: dict[str, Sequence[int]] = {}
         for array in _cut(packs, max_array_size()):
             configs = [{index: order.configs[index] for index in pack} for pack in array]

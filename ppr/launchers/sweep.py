@@ -118,7 +118,7 @@ def open_sweep(
         Point(config.overrides, config.experiment, config.variant, config.seed, config.run_id)
         for config in plan.configs
     ]
-    plugins = [str(path) for path in registry._plugin_files]
+    plugins = [str(path) for path in registry.plugin_files()]
     folders = [str(path.resolve()) for path in config_dirs]
     return Sweep(folder, list(words), points, plugins, folders), list(range(len(points)))
 

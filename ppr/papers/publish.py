@@ -36,7 +36,7 @@ def publish(records: Sequence[Record], file: Path) -> int:
         for fault in faults(record):
             raise RunFailed(f"{label(record)}: {fault}; nothing published")
     lines = [
-        json.dumps(published_line(record), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        json.dumps(published_line(record), separators=(",", ":"), allow_nan=False)
         for record in records
     ]
     content = "".join(f"{line}\n" for line in lines).encode()

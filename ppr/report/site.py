@@ -108,8 +108,7 @@ class _Site:
         )
         # Our own files, and so the only text that is not escaped.
         style, script = (
-            Markup(loader.get_source(pages, name)[0])  # noqa: S704
-            for name in ("style.css", "filter.js")
+            Markup(loader.get_source(pages, name)[0]) for name in ("style.css", "filter.js")
         )
         pages.globals |= {
             "generator": GENERATOR,

@@ -130,7 +130,7 @@ def _table_view(
         key=f"table-{re.sub(r'[^A-Za-z0-9_-]', '-', name)}",
         name=name,
         sheet=sheet,
-        notes=list(notes(sheet)),
+        notes=list(dict.fromkeys(notes(sheet))),
         problems=shown,
         charts=charts,
         sweeps=list(_sweeps(sheet, experiments)),

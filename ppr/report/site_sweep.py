@@ -84,7 +84,7 @@ def _sweep(
     others = [other for other in varying if other != key]
     groups: dict[tuple[str, ...], list[_Variant]] = {}
     for variant in variants:
-        value = variant.config.get(key)
+        value = variant.config.get(key, math.nan)
         if is_number(value) and math.isfinite(value):
             rest = tuple(repr(variant.config.get(other)) for other in others)
             groups.setdefault(rest, []).append(variant)
