@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 
 import ppr
+from ppr.config import inputs
 from ppr.config.compose import Config
 from ppr.errors import RunFailed
 from ppr.results import tree
@@ -48,12 +49,16 @@ def execute(
 ) -> dict[str, Any]:
     """Do the run, go on with it, or find it done; returns its summary.
 
+    Runs whose results it takes as inputs come first, where they are not done.
+
     Raises:
         BadRequest: a component, the data or the device cannot be had as asked.
         RunBusy: another process is at it.
         RunFailed: it broke off; `failure.json` says how, checkpoints stay.
         Interrupted: a signal asked it to stop; the same call goes on.
     """
+    for needed in inputs.needed(config):
+        execute(needed, watcher)
     folder = run_directory(config)
     with tree.claim(folder):
         done = finished_summary(config)

@@ -166,7 +166,10 @@ def test_a_users_own_folder_adds_experiments(tmp_path, monkeypatch):
     (tmp_path / "experiment" / "mine.yaml").write_text(
         "# @package _global_\ndefaults:\n  - supcon_digits\n  - _self_\nloss: {temperature: 0.42}\n"
     )
+    (tmp_path / "loss").mkdir()
+    (tmp_path / "loss" / "supcon.yaml").write_text("name: supcon\nvariant: in\n")
     add_config_dir(tmp_path)
     config = compose(["experiment=mine"])
+    assert config["loss"]["variant"] == "in"  # an own file comes before a shipped one of its name
     assert config["loss"]["temperature"] == 0.42
     assert any(str(tmp_path) in file for _, file in config.sources)

@@ -41,7 +41,7 @@ from ppr.report.plot import Panel
 from ppr.report.site import write_site
 from ppr.report.site_chart import INNER, curve_chart, sweep_chart
 from ppr.report.site_paper import is_web
-from ppr.report.site_sweep import sweeps
+from ppr.report.site_sweep import Sweep, Sweeps
 from ppr.results.curves import Curve
 from ppr.results.tree import Record, Scan, scan
 
@@ -411,7 +411,13 @@ def record(folder: Path, name: str, config: dict[str, object], value: float) -> 
     path = folder / "e" / name / "seed=0"
     path.mkdir(parents=True)
     (path / "config.yaml").write_text(yaml.safe_dump(config))
-    return Record("e", name, 0, path, "finished", {"metrics": {"m": {"v": value}}}, path)
+    return Record(
+        "e", name, 0, path, "finished", {"scale": "desk", "metrics": {"m": {"v": value}}}, path
+    )
+
+
+def sweeps(records: list[Record], metric: str, rows: dict[str, str]) -> list[Sweep]:
+    return Sweeps(records).find("e", "desk", metric, 100.0, rows)
 
 
 def test_a_sweep_is_of_variants_that_differ_in_one_numeric_field(tmp_path: Path) -> None:
@@ -426,15 +432,23 @@ def test_a_sweep_is_of_variants_that_differ_in_one_numeric_field(tmp_path: Path)
         for j, t in enumerate([0.5, 0.1, 0.2])
     ]
     alone = record(tmp_path, "99", {"loss": {"name": "c", "t": 0.7}}, 7.0)
-    [found] = sweeps([*grid, alone], "m/v", 100.0, {"00": "A", "01": "A", "02": "A"})
+    [found] = sweeps([*grid, alone], "m/v", {"00": "A", "01": "A", "02": "A"})
     assert found.field == "loss.t"
     assert [curve.x for curve in found.panel.curves] == [[0.1, 0.2, 0.5]] * 2
     assert [curve.y for curve in found.panel.curves] == [[100, 200, 0], [1100, 1200, 1000]]
     assert found.panel.curves[0].label == "A"
     assert {variant for *_, variant in found.points} == {"00", "01", "02", "10", "11", "12"}
-    assert sweeps([grid[0], alone], "m/v", 1.0, {}) == []
-    assert sweeps([grid[0], grid[3]], "m/v", 1.0, {}) == []  # a name is no number
-    assert sweeps(grid, "m/other", 1.0, {}) == []
+    assert sweeps([grid[0], alone], "m/v", {}) == []
+    assert sweeps([grid[0], grid[3]], "m/v", {}) == []  # a name is no number
+    slower = record(
+        tmp_path, "98", {"loss": {"name": "c", "t": 0.7}, "engine": {"workers": 9}}, 7.0
+    )
+    busier = record(
+        tmp_path, "97", {"loss": {"name": "c", "t": 0.7}, "engine": {"workers": 8}}, 7.0
+    )
+    assert sweeps([slower, busier], "m/v", {}) == []  # what cannot change the numbers
+    assert sweeps(grid, "m/other", {}) == []
+    assert Sweeps(grid).find("e", "paper", "m/v", 1.0, {}) == []
 
 
 # --- the palette ----------------------------------------------------------------------------------

@@ -78,7 +78,6 @@ def command(
     for problem in problems:
         click.echo(f"ppr: left out: {problem}", err=True)
     if jobs:
-        words = (*words, *(() if _names_launcher(words) else ("launcher=local",)))
         words = (*words, f"launcher.jobs={jobs}")
     plan = agenda((cell for cells in tables.values() for cell in cells), words)
     _announce(name, plan, where, jobs or 1)
@@ -88,10 +87,6 @@ def command(
     code = _run_all(plan, where, words, config_dir)
     code |= _print_outcome(paper, list(tables), where)
     return 1 if code or problems else 0
-
-
-def _names_launcher(words: Sequence[str]) -> bool:
-    return any(word.lstrip("+").startswith("launcher=") for word in words)
 
 
 def _announce(name: str, plan: Agenda, root: Path, jobs: int) -> None:
@@ -137,11 +132,17 @@ def _run_all(plan: Agenda, root: Path, words: Sequence[str], config_dirs: Sequen
             if config not in ready:
                 click.echo(f"ppr: waits for its input: {_command(config)}", err=True)
                 code = 1
-        if ready and ready[0]["launcher"]:
+        if ready and _is_launched(ready[0], words):
             code |= _launch(ready, root, words, config_dirs)
         else:
             code |= _run_here(ready)
     return code
+
+
+def _is_launched(config: Config, words: Sequence[str]) -> bool:
+    """Whether the runs are handed to a launcher: another than the default, or one asked for."""
+    asked = any(word.lstrip("+").startswith(("launcher=", "launcher.")) for word in words)
+    return asked or (config["launcher"] or {}).get("name") not in (None, "local")
 
 
 def _run_here(configs: Sequence[Config]) -> int:

@@ -67,20 +67,22 @@ def _hydra() -> Iterator[None]:
     """Hydra set up on our folders; a component without YAML of its own is an option too."""
     folders = config_folders()
     store = ConfigStore.instance()
+    # Hydra wants the primary config in the first folder, which may be a user's own.
+    store.store(name="config", node=OmegaConf.load(folders[-1] / "config.yaml"))
     for kind in registry.KINDS:
         for name in registry.names(kind):
             if not any((folder / kind / f"{name}.yaml").exists() for folder in folders):
                 store.store(group=kind, name=name, node={"name": name})
     GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(config_dir=str(folders[-1]), version_base="1.3"):
+        with initialize_config_dir(config_dir=str(folders[0]), version_base="1.3"):
             yield
     finally:
         GlobalHydra.instance().clear()
 
 
 def _search_path() -> list[str]:
-    others = ",".join(f"'file://{folder}'" for folder in config_folders()[:-1])
+    others = ",".join(f"'file://{folder}'" for folder in config_folders()[1:])
     return [f"hydra.searchpath=[{others}]"] if others else []
 
 

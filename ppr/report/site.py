@@ -27,7 +27,8 @@ from ppr.papers.files import Reference, find_all, read, reference
 from ppr.papers.schema import SCALES
 from ppr.report import scoreboard, sheet, site_chart
 from ppr.report.site_paper import PaperView, VariantView, is_web, link, paper_view, run_view
-from ppr.results.tree import Record, Scan
+from ppr.report.site_sweep import Sweeps
+from ppr.results.tree import Scan
 
 GENERATOR = "ppr report"
 PAPERS = "paper"
@@ -53,11 +54,7 @@ def write_site(
         BadRequest: a paper's file is wrong, or `out` has pages that are not of this command.
     """
     _refuse_others(out)
-    experiments: dict[str, list[Record]] = {}
-    for record in scan.records:
-        if record.state == "finished":
-            experiments.setdefault(record.experiment, []).append(record)
-    results = Results(resolve, scan)
+    results, swept = Results(resolve, scan), Sweeps(scan.records)
     board: list[scoreboard.Row] = []
     slugs: dict[tuple[str, str], list[str]] = {}
     pages: dict[Path, str] = {}
@@ -65,7 +62,7 @@ def write_site(
     for path in find_all(where).values():
         found = reference(path)
         standing = work_out(path, results)[0] if found.has_tables else Standing()
-        view = paper_view(read(path), standing, results, experiments, out / PAPERS)
+        view = paper_view(read(path), standing, results, swept, out / PAPERS)
         board.append((found, standing))
         for variant in view.variants:
             slugs.setdefault((variant.experiment, variant.variant), []).append(found.slug)

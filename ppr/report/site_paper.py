@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -18,7 +18,7 @@ from ppr.papers.schema import Paper, Table
 from ppr.report.plot import Panel
 from ppr.report.sheet import Sheet, notes
 from ppr.report.site_chart import Chart, curve_chart, sweep_chart
-from ppr.report.site_sweep import Sweep, sweeps
+from ppr.report.site_sweep import Sweep, Sweeps
 from ppr.results.curves import Group, curves, default_metrics
 from ppr.results.files import read_lines
 from ppr.results.tree import METRICS, Record
@@ -82,13 +82,12 @@ def paper_view(
     paper: Paper,
     standing: Standing,
     results: Results,
-    experiments: Mapping[str, Sequence[Record]],
+    swept: Sweeps,
     folder: Path,
 ) -> PaperView:
-    """`experiments`: the finished runs of each; `folder`: where the page will lie."""
+    """`folder`: where the page will lie."""
     tables = [
-        _table_view(paper, name, table, results, experiments)
-        for name, table in paper.tables.items()
+        _table_view(paper, name, table, results, swept) for name, table in paper.tables.items()
     ]
     used: dict[tuple[str, str], dict[int, Record]] = {}
     for view in tables:
@@ -108,7 +107,7 @@ def _table_view(
     name: str,
     table: Table,
     results: Results,
-    experiments: Mapping[str, Sequence[Record]],
+    swept: Sweeps,
 ) -> TableView:
     places: dict[str, dict[str, Filled]] = {}
     problems: dict[str, None] = {}
@@ -133,7 +132,7 @@ def _table_view(
         notes=list(dict.fromkeys(notes(sheet))),
         problems=shown,
         charts=charts,
-        sweeps=list(_sweeps(sheet, experiments)),
+        sweeps=list(_sweeps(sheet, swept)),
         commands=_commands(sheet),
     )
 
@@ -181,18 +180,13 @@ def _logs(records: Sequence[Record]) -> list[list[dict[str, object]]]:
     return [read_lines(file) for file in files if file.is_file()]
 
 
-def _sweeps(sheet: Sheet, experiments: Mapping[str, Sequence[Record]]) -> Iterator[SweepPlot]:
+def _sweeps(sheet: Sheet, swept: Sweeps) -> Iterator[SweepPlot]:
     """A plot for each field swept in an experiment of the table; its own scale's runs only."""
     rows = {filled.variant: filled.cell.row for filled in sheet.cells}
     table = sheet.table
     asked = dict.fromkeys((f.experiment, f.cell.quantity) for f in sheet.cells if f.variant)
     for experiment, metric in asked:
-        runs = [
-            record
-            for record in experiments.get(experiment, ())
-            if record.summary.get("scale") == table.scale
-        ]
-        for sweep in sweeps(runs, metric, table.factor, rows):
+        for sweep in swept.find(experiment, table.scale, metric, table.factor, rows):
             title = f"{experiment}: {metric} against {sweep.field}"
             chart = dataclasses.replace(
                 sweep_chart(title, sweep.panel),
@@ -211,7 +205,7 @@ def run_view(record: Record, folder: Path) -> RunView:
         seed=record.seed,
         state=record.state,
         href=link(record.source, folder),
-        where=os.path.relpath(record.source, folder.parent),
+        where=str(record.source),
         digest=str(record.summary.get("digest") or ""),
         code=" ".join(
             str(part)

@@ -7,7 +7,7 @@ numbers except one numeric field make a line: the metric against that field.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,36 +42,61 @@ class _Variant:
     interval: Interval
 
 
-def sweeps(
-    records: Sequence[Record], metric: str, factor: float, rows: Mapping[str, str]
-) -> list[Sweep]:
-    """The sweeps among one experiment's runs; `rows`: variant -> what a table calls it."""
-    variants = _variants(records, metric, factor)
+class Sweeps:
+    """The finished runs by experiment; each variant's config is read once for all pages."""
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        self._records: dict[str, list[Record]] = {}
+        self._configs: dict[tuple[str, str], dict[str, Any]] = {}
+        self._compared: dict[tuple[str, str, str, float], tuple[list[_Variant], list[str]]] = {}
+        for record in records:
+            if record.state == "finished":
+                self._records.setdefault(record.experiment, []).append(record)
+
+    def find(
+        self, experiment: str, scale: str, metric: str, factor: float, rows: Mapping[str, str]
+    ) -> list[Sweep]:
+        """An experiment's sweeps at one scale; `rows`: variant -> what a table calls it."""
+        asked = experiment, scale, metric, factor
+        if asked not in self._compared:  # several papers may share one experiment
+            variants = self._variants(*asked)
+            self._compared[asked] = variants, _varying(variants)
+        variants, varying = self._compared[asked]
+        found = (_sweep(key, varying, variants, metric, rows) for key in varying)
+        return [sweep for sweep in found if sweep]
+
+    def _variants(self, experiment: str, scale: str, metric: str, factor: float) -> list[_Variant]:
+        samples: dict[str, dict[int, float]] = {}
+        first: dict[str, Record] = {}
+        for record in self._records.get(experiment, []):
+            known = metrics(record.summary)
+            if metric in known and record.summary.get("scale") == scale:
+                samples.setdefault(record.variant, {})[record.seed] = known[metric] * factor
+                first.setdefault(record.variant, record)
+        if len(samples) < 2:
+            return []
+        return [
+            _Variant(name, config, mean_interval(values.values()))
+            for name, values in samples.items()
+            if (config := self._config(first[name]))
+        ]
+
+    def _config(self, record: Record) -> dict[str, Any]:
+        """What can change the numbers, by dotted key; empty where it cannot be read."""
+        key = record.experiment, record.variant
+        if key not in self._configs:
+            try:
+                values = config_values(record)
+            except RunFailed:  # told by `ppr verify`; a plot can do without it
+                values = {}
+            science = {k: v for k, v in values.items() if not k.startswith(_NOT_SCIENCE)}
+            self._configs[key] = science
+        return self._configs[key]
+
+
+def _varying(variants: Sequence[_Variant]) -> list[str]:
     keys = dict.fromkeys(key for variant in variants for key in variant.config)
-    varying = [key for key in keys if len({repr(v.config.get(key)) for v in variants}) > 1]
-    found = (_sweep(key, varying, variants, metric, rows) for key in varying)
-    return [sweep for sweep in found if sweep]
-
-
-def _variants(records: Sequence[Record], metric: str, factor: float) -> list[_Variant]:
-    samples: dict[str, dict[int, float]] = {}
-    first: dict[str, Record] = {}
-    for record in records:
-        known = metrics(record.summary)
-        if metric in known:
-            samples.setdefault(record.variant, {})[record.seed] = known[metric] * factor
-            first.setdefault(record.variant, record)
-    if len(samples) < 2:
-        return []
-    found = []
-    for name, values in samples.items():
-        try:
-            config = config_values(first[name])
-        except RunFailed:  # told with the runs; a plot can do without it
-            continue
-        science = {k: v for k, v in config.items() if not k.startswith(_NOT_SCIENCE)}
-        found.append(_Variant(name, science, mean_interval(values.values())))
-    return found
+    return [key for key in keys if len({repr(v.config.get(key)) for v in variants}) > 1]
 
 
 def _sweep(
