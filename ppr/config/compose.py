@@ -34,6 +34,9 @@ from ppr.config.schema import check_config
 from ppr.errors import BadRequest, choices
 
 
+_PRIMARY = "ppr_primary"
+
+
 @dataclass(frozen=True)
 class Config:
     """One run's config: resolved, checked, with every field's default filled in."""
@@ -68,7 +71,7 @@ def _hydra() -> Iterator[None]:
     folders = config_folders()
     store = ConfigStore.instance()
     # Hydra wants the primary config in the first folder, which may be a user's own.
-    store.store(name="config", node=OmegaConf.load(folders[-1] / "config.yaml"))
+    store.store(name=_PRIMARY, node=OmegaConf.load(folders[-1] / "config.yaml"))
     for kind in registry.KINDS:
         for name in registry.names(kind):
             if not any((folder / kind / f"{name}.yaml").exists() for folder in folders):
@@ -185,12 +188,12 @@ def _compose_groups(
     path = _search_path()
     with _hydra():
         try:
-            config = hydra_compose("config", overrides=[*path, *selection])
+            config = hydra_compose(_PRIMARY, overrides=[*path, *selection])
             loader = GlobalHydra.instance().config_loader()
             others = [word for word in selection if word.startswith("experiment=")]
-            own = _choices(loader.compute_defaults_list("config", [*path, *others], RunMode.RUN))
+            own = _choices(loader.compute_defaults_list(_PRIMARY, [*path, *others], RunMode.RUN))
             used = _choices(
-                loader.compute_defaults_list("config", [*path, *selection], RunMode.RUN)
+                loader.compute_defaults_list(_PRIMARY, [*path, *selection], RunMode.RUN)
             )
             OmegaConf.set_struct(config, False)
             for group in set(used) - {"experiment", "scale", "evaluator"}:
