@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,7 +65,7 @@ def test_noise_is_independent_of_the_split_of_the_same_seed() -> None:
 
 
 def test_only_training_labels_are_made_wrong() -> None:
-    def load(**fields: float) -> ppr.data.dataset.Dataset:
+    def load(**fields: float) -> Any:
         return ppr.build("dataset", "digits", None, **fields).load()
 
     clean, noisy, other = load(), load(noise=0.6), load(noise=0.6, noise_seed=1)
@@ -111,7 +112,7 @@ def build(**fields: float) -> anchors.Anchors:
 
 @pytest.mark.usefixtures("mnist")
 def test_anchors_have_the_imbalance_asked_for() -> None:
-    data = build().load()
+    data: Any = build().load()
     found = [(len(s), int(s.targets.sum())) for s in (data.train, data.validation, data.test)]
     assert found == [(400, 4), (200, 4), (300, 6)]
     assert data.train.inputs.shape == (400, 1, 14, 14)
@@ -123,7 +124,7 @@ def test_anchors_have_the_imbalance_asked_for() -> None:
 @pytest.mark.usefixtures("mnist")
 def test_anchors_show_what_they_are_said_to() -> None:
     """Without noise a window has one bright cell: where it is tells the digit and the move."""
-    data = build(pixel_noise=0.0).load()
+    data: Any = build(pixel_noise=0.0).load()
     hard = 0
     for window, target in zip(data.train.inputs[:, 0], data.train.targets, strict=True):
         if not window.any():

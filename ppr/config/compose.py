@@ -33,7 +33,6 @@ from ppr.config.places import config_folders, shipped_configs
 from ppr.config.schema import check_config
 from ppr.errors import BadRequest, choices
 
-
 _PRIMARY = "ppr_primary"
 
 
@@ -198,7 +197,9 @@ def _compose_groups(
             OmegaConf.set_struct(config, False)
             for group in set(used) - {"experiment", "scale", "evaluator"}:
                 if group in own and own[group] != used[group]:
-                    config[group] = hydra_compose(used[group][0], overrides=path)[group]
+                    option = used[group][0].partition("/")[2]
+                    alone = [*path, "~experiment", f"{group}={option}"]
+                    config[group] = hydra_compose(_PRIMARY, overrides=alone)[group]
         except HydraException as error:
             raise BadRequest("config: " + " ".join(str(error).split())) from None
         except OmegaConfBaseException as error:

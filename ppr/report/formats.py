@@ -42,16 +42,16 @@ def lines(sheet: Sheet, bold: Callable[[str], str], plain: Callable[[str], str])
 
 
 def markdown(sheet: Sheet) -> str:
-    head = [_md(cell) for cell in header(sheet)]
-    body = lines(sheet, lambda text: f"**{text}**", _md)
+    head = [md(cell) for cell in header(sheet)]
+    body = lines(sheet, lambda text: f"**{text}**", md)
     rows = [head, ["---", *("---:" for _ in head[1:])], *body]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
-    under = "\n".join(f"- {_md(note)}" for note in notes(sheet))
-    fill = "".join(f"\n- Missing, {_md(place)}: `{cmd}`" for place, cmd in commands(sheet))
-    return f"### {_md(sheet.title)}\n\n{table}\n\n{under}{fill}\n"
+    under = "\n".join(f"- {md(note)}" for note in notes(sheet))
+    fill = "".join(f"\n- Missing, {md(place)}: `{cmd}`" for place, cmd in commands(sheet))
+    return f"### {md(sheet.title)}\n\n{table}\n\n{under}{fill}\n"
 
 
-def _md(text: str) -> str:
+def md(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>|#~&])", r"\\\1", " ".join(text.split()))
 
 

@@ -11,7 +11,7 @@ from ppr.papers.board import Standing
 from ppr.papers.claims import OUTCOMES
 from ppr.papers.files import Reference
 from ppr.papers.schema import SCALES
-from ppr.report.formats import _md
+from ppr.report.formats import md
 
 Row = tuple[Reference, Standing]
 
@@ -55,7 +55,7 @@ def markdown(board: Sequence[Row], folder: Path) -> str:
         families.setdefault(paper.family, []).append(paper)
     for family, papers in families.items():
         names = ", ".join(_link(paper.slug, paper.path, folder) for paper in papers)
-        lines.append(f"- **{_md(family)}** ({len(papers)}): {names}")
+        lines.append(f"- **{md(family)}** ({len(papers)}): {names}")
     return "\n".join(lines) + "\n"
 
 
@@ -67,7 +67,7 @@ def _row(paper: Reference, standing: Standing, folder: Path) -> list[str]:
     return [
         _link(paper.title, paper.path, folder),
         str(paper.year),
-        _md(paper.family),
+        md(paper.family),
         ", ".join(standing.scales) or "yet to come",
         standing.reached or "–",
         *(_verdicts(standing, scale) for scale in SCALES),
@@ -81,7 +81,7 @@ def _verdicts(standing: Standing, scale: str) -> str:
 
 def _link(text: str, path: Path, folder: Path) -> str:
     target = quote(Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix())
-    return f"[{_md(text)}]({target})"
+    return f"[{md(text)}]({target})"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
