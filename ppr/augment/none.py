@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from ppr.augment.base import Augment
-from ppr.augment.draw import Draw
 from ppr.registry import component
 
 
 @component("augment")
 class NoAugment(Augment):
-    def parameters(self, draw: Draw) -> dict[str, Tensor]:
-        return {}
-
-    def transform(self, images: Tensor, drawn: dict[str, Tensor]) -> Tensor:
-        return images
+    def __call__(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        return self.plain(images)
