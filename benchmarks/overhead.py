@@ -35,7 +35,8 @@ def main() -> None:
     options = parser.parse_args()
     words = ["experiment=ce_digits", "model=mlp", f"model.hidden={HIDDEN}", "augment=none",
              f"engine.batch_size={BATCH}", "engine.device=cpu", "optimizer=sgd",
-             "optimizer.lr=0.01", "engine.log_every=20", "data.synthetic=10240", "engine.epochs=1000000"]  # fmt: skip
+             "optimizer.lr=0.01", "engine.log_every=20", "data.synthetic=10240",
+             "engine.epochs=1000000"]  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         bench = open_bench(compose(words), Path(folder), Watcher())
         task = make_task(bench)
