@@ -91,8 +91,9 @@ class Bench:
         return input_folder(self.values, name)
 
     def evaluators(self) -> dict[str, Callable[[Any], dict[str, float]]]:
-        """The evaluators that the config names; on random data a probe need not converge."""
-        brief = {"epochs": 1} if self.values["data"]["synthetic"] else {}
+        """The evaluators that the config names; on a little random data, cut down to fit it."""
+        synthetic = self.values["data"]["synthetic"]
+        brief = {"epochs": 1, "k": 1, "labels_per_class": None} if synthetic else {}
         return {
             name: registry.make("evaluator", node | {k: v for k, v in brief.items() if k in node})
             for name, node in self.values["evaluator"].items()
