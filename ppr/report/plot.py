@@ -195,12 +195,20 @@ def _fill(axes: Any, panel: Panel) -> None:
 
 
 def _limit(axes: Any, panel: Panel) -> None:
-    """Fit the y axis to the means: of two seeds, the interval is many times the curve's height."""
-    means = [y for curve in panel.curves for y in curve.y if math.isfinite(y)]
-    if means:
-        low, high = _range(means)
+    """Fit the y axis to the means and the bands of three seeds or more.
+
+    Of two seeds the interval is many times the curve's height, and would flatten it.
+    """
+    shown = [y for curve in panel.curves for y in curve.y]
+    for curve in panel.curves:
+        if curve.half_width is not None and curve.n > 2:
+            for y, half in zip(curve.y, curve.half_width, strict=True):
+                shown += [y - half, y + half]
+    shown = [y for y in shown if math.isfinite(y)]
+    if shown:
+        low, high = _range(shown)
         bottom, top = axes.get_ylim()
-        room = 0.25 * (high - low)
+        room = 0.1 * (high - low)
         axes.set_ylim(max(bottom, low - room), min(top, high + room))
 
 
