@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from ppr.config.compose import compose
+from ppr.errors import RunFailed
 from ppr.launchers import slurm as launcher
 from ppr.launchers.queue import job_states, slurm
 from ppr.run import execute, run_directory
@@ -124,6 +125,15 @@ def test_a_run_that_must_stop_is_requeued_and_ends_the_same(ppr, sweep, tmp_path
         assert same_as_undisturbed(point, monkeypatch, tmp_path, f"seed={seed}", "engine.epochs=6")
 
 
+def is_back(node: str) -> bool:
+    """Resume a node; SLURM refuses while it is still taking it down, or has it back already."""
+    try:
+        slurm("scontrol", "update", f"nodename={node}", "state=resume")
+    except RunFailed:
+        return not slurm("sinfo", "-h", "-n", node, "-o", "%t").startswith("down")
+    return True
+
+
 def test_a_run_that_is_preempted_and_whose_node_dies_ends_the_same(
     ppr, sweep, tmp_path, monkeypatch
 ):
@@ -136,7 +146,7 @@ def test_a_run_that_is_preempted_and_whose_node_dies_ends_the_same(
     wait_for_steps(ppr, point, int(saved) + 5)
     node = slurm("sinfo", "-h", "-o", "%n").split()[0]
     slurm("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
-    slurm("scontrol", "update", f"nodename={node}", "state=resume")
+    ppr.until(lambda: is_back(node))
     (point,) = wait(ppr, name, "finished")
     assert restarts(point["job"]) == 2
     assert Path(point["log"]).read_text().count("resumed at step") == 2
