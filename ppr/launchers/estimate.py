@@ -1,26 +1,35 @@
-"""How long runs will take: from recorded ones, else from a few steps of the real loop."""
+"""How long runs will take: from recorded ones, else from a few steps of the real loop.
+
+The steps are taken in a process of their own, which hands its memory, and a GPU, back.
+"""
 
 from __future__ import annotations
 
+import math
 import signal
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from ppr.config.compose import Config
-from ppr.config.places import data_root
+from ppr.config.places import Extensions, data_root
 from ppr.errors import PprError, RunFailed
 from ppr.launchers.plan import recorded_seconds
 from ppr.tasks.bench import Bench, Watcher
 
 STEPS = 4
 """The first one warms up and is not counted."""
-BUDGET = 10.0
-"""Seconds that the steps of one variant may take."""
+BUDGET = 5.0
+"""Seconds that the steps of one kind of run may take."""
+PATIENCE = 20.0
+"""Seconds, from the first one on, after which no further kind of run is measured."""
 
 
 @dataclass
@@ -45,29 +54,67 @@ class Estimate:
         return ", ".join(parts)
 
 
-def estimate(configs: Sequence[Config], root: Path) -> Estimate:
+def estimate(configs: Sequence[Config], root: Path, *, measuring: bool = True) -> Estimate:
     """The median of recorded runs of the same variant or experiment, else what is measured."""
     found = Estimate()
     known = recorded_seconds(root)
-    measured: dict[str, float | None] = {}
+    lacking = []
     for config in configs:
         seconds = known.get(config.variant) or known.get((config.experiment, config["scale"]))
         if seconds:
             found.seconds += median(seconds)
             found.recorded += 1
-            continue
-        if config.variant not in measured:
-            try:
-                measured[config.variant] = measure(config)
-            except PprError as error:
-                measured[config.variant] = None
-                found.unknown[config.experiment] = str(error)
-        value = measured[config.variant]
-        if value is None:
-            found.untold += 1
         else:
+            lacking.append(config)
+    measured = _measured(lacking) if measuring and lacking else {}
+    for config in lacking:
+        value = measured.get(_kind(config))
+        if isinstance(value, float):
             found.seconds += value
             found.measured += 1
+        else:
+            found.untold += 1
+            if value is not None:
+                found.unknown[config.experiment] = value
+    return found
+
+
+def _kind(config: Config) -> tuple[Any, ...]:
+    """What a run's time hangs on: runs that differ in a rate, a temperature or the seed share it.
+
+    That a width or a depth is swept is not seen in it; the first of them is then measured.
+    """
+    components = [node["name"] for node in config.values.values() if _is_component(node)]
+    engine = [config["engine"][key] for key in ("epochs", "max_steps", "batch_size")]
+    return (config.experiment, config["scale"], *components, *engine)
+
+
+def _is_component(node: Any) -> bool:
+    return isinstance(node, Mapping) and isinstance(node.get("name"), str)
+
+
+def _measured(configs: Iterable[Config]) -> dict[tuple[Any, ...], float | str]:
+    """The seconds of one run of each kind, or why they cannot be told."""
+    kinds: dict[tuple[Any, ...], Config] = {}
+    for config in configs:
+        kinds.setdefault(_kind(config), config)
+    found: dict[tuple[Any, ...], float | str] = {}
+    end = math.inf
+    executor = ProcessPoolExecutor(1, get_context("spawn"), Extensions.present().add)
+    with executor:
+        for kind, config in kinds.items():
+            if time.monotonic() > end:
+                break
+            try:
+                found[kind] = executor.submit(measure, config).result()
+            except PprError as error:
+                found[kind] = str(error)
+            except BrokenProcessPool:
+                found[kind] = "the process that tried it died"
+                break
+            except Exception as error:  # the run itself will say it with its log
+                found[kind] = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            end = min(end, time.monotonic() + PATIENCE)  # its process has started by now
     return found
 
 
@@ -78,12 +125,12 @@ def measure(config: Config) -> float:
         RunFailed: it cannot be told here.
         BadRequest: the run itself would be refused.
     """
+    if config["inputs"]:
+        raise RunFailed("it starts from another run, so it cannot be tried alone")
     from ppr.engine.loop import Loop
     from ppr.run import make_task, open_bench
     from ppr.tasks.training import TrainingTask
 
-    if config["inputs"]:
-        raise RunFailed("it starts from another run, so it cannot be tried alone")
     engine = {**config["engine"], "log_every": 1}
     config = replace(config, values={**config.values, "engine": engine})
     with tempfile.TemporaryDirectory() as folder:

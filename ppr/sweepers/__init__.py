@@ -1,0 +1,1 @@
+"""Hyper-parameter search: what spans a space, who draws from it, what is chosen on validation."""
