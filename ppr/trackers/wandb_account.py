@@ -1,0 +1,57 @@
+"""Whether W&B can be used from here, told without importing it, which takes seconds."""
+
+from __future__ import annotations
+
+import configparser
+import netrc
+import os
+import socket
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+_DEFAULT = "https://api.wandb.ai"
+
+
+def base_url() -> str:
+    """W&B's server: WANDB_BASE_URL, else what `wandb login --host` noted, else the public one."""
+    folder = Path(os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb").expanduser()
+    settings = configparser.ConfigParser(interpolation=None)
+    try:
+        settings.read(folder / "settings", encoding="utf-8")
+        noted = settings.get("default", "base_url", fallback=None)
+    except (configparser.Error, UnicodeDecodeError):
+        noted = None
+    return (os.environ.get("WANDB_BASE_URL") or noted or _DEFAULT).rstrip("/")
+
+
+def has_key() -> bool:
+    """Whether there is a key for that server; which it is stays where it is."""
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    named = os.environ.get("NETRC")
+    files = [Path(named)] if named else [Path.home() / ".netrc", Path.home() / "_netrc"]
+    for file in files:
+        try:
+            if netrc.netrc(str(file.expanduser())).authenticators(_address()[0]):
+                return True
+        except (OSError, netrc.NetrcParseError):
+            continue
+    return False
+
+
+def unreachable(timeout: float = 5.0) -> str:
+    """Why the server does not answer, in a line; nothing if it does."""
+    host, port = _address()
+    if getproxies().get("https") and not proxy_bypass(host):
+        return ""  # the proxy knows
+    try:
+        socket.create_connection((host, port), timeout).close()
+    except OSError as error:
+        return f"W&B: cannot reach {base_url()}: {error.strerror or error}"
+    return ""
+
+
+def _address() -> tuple[str, int]:
+    parts = urlsplit(base_url())
+    return parts.hostname or "", parts.port or (80 if parts.scheme == "http" else 443)
