@@ -160,7 +160,7 @@ def compare_small() -> dict[int, dict[str, float]]:
         features, labels = batch(count)
         x, y = torch.from_numpy(features).requires_grad_(), torch.from_numpy(labels)
         times: dict[str, list[float]] = {name: [] for name in losses}
-        for _ in range(max(40, 20_000 // count)):
+        for _ in range(max(100, 200_000 // count)):
             for name, loss in losses.items():
                 times[name].append(step(loss, x, y)[0])
         rows[count] = {name: min(taken) for name, taken in times.items()}

@@ -18,4 +18,4 @@ Fraction = Annotated[float, Interval(ge=0, le=1)]
 Count = Annotated[int, Ge(1)]
 Whole = Annotated[int, Ge(0)]
 
-__all__ = ["Annotated", "Count", "Fraction", "Literal", "NonNegative", "Positive", "Whole"]
+__all__ = ["Annotated", "Count", "Fraction", "Ge", "Literal", "NonNegative", "Positive", "Whole"]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import os
 import platform
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -22,10 +21,12 @@ import yaml
 import ppr
 from ppr.config import inputs
 from ppr.config.compose import Config
-from ppr.errors import RunFailed
+from ppr.engine import distributed
+from ppr.errors import BadRequest, RunFailed
 from ppr.results import tree
 from ppr.results.files import read_json, write_atomic, write_json
 from ppr.tasks.bench import Bench, Outcome, Watcher
+from ppr.trackers.live import check_tracker, tracked
 
 _PACKAGES = ("torch", "torchvision", "numpy", "datasets", "hydra-core", "torchmetrics")
 _SHOWN_VARIABLES = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "PYTHONHASHSEED")
@@ -56,48 +57,135 @@ def execute(
         RunBusy: another process is at it.
         RunFailed: it broke off; `failure.json` says how, checkpoints stay.
         Interrupted: a signal asked it to stop; the same call goes on.
+        Pruned: `watcher` did, for a search; `pruned.json` says so.
     """
+    check_tracker(config)
     for needed in inputs.needed(config):
         execute(needed, watcher)
-    folder = run_directory(config)
-    with tree.claim(folder):
+    if config["engine"]["devices"] > 1 and distributed.given_size() == 1:
+        from ppr.launchers.devices import execute_on_devices
+
         done = finished_summary(config)
         if done is not None and not force:
             return done
-        if force:
-            _keep_aside(folder)
-        return _execute(config, folder, watcher or Watcher())
+        return execute_on_devices(config, watcher or Watcher(), force=force)
+    return execute_here(config, watcher or Watcher(), force=force)
+
+
+def execute_here(config: Config, watcher: Watcher, *, force: bool = False) -> dict[str, Any]:
+    """`execute` in this process, which may be one of several that do the run together.
+
+    Of those the first alone claims the directory, writes and tells `watcher`.
+    """
+    _join(config)
+    folder = run_directory(config)
+    with ExitStack() as held:
+        done = distributed.from_main(lambda: _claim(config, folder, held, force=force))
+        if done is not None:
+            return done
+        if distributed.is_main():
+            held.enter_context(tracked(config, folder))
+        return _execute(config, folder, watcher if distributed.is_main() else Watcher())
+
+
+def _join(config: Config) -> None:
+    from ppr.engine.device import check_devices, own_device
+    from ppr.engine.settings import EngineSettings
+
+    if distributed.given_size() > 1:
+        settings = EngineSettings(**config["engine"])
+        check_devices(settings, distributed.given_size(), distributed.given_local_size())
+        distributed.join(own_device(settings))
+
+
+def _claim(config: Config, folder: Path, held: ExitStack, *, force: bool) -> dict[str, Any] | None:
+    """Hold the run directory; the summary if there is nothing to do."""
+    held.enter_context(tree.claim(folder))
+    done = finished_summary(config)
+    if done is not None and not force:
+        return done
+    if force:
+        keep_aside(folder)
+    return None
 
 
 def _execute(config: Config, folder: Path, watcher: Watcher) -> dict[str, Any]:
     from ppr.engine.checkpoints import drop_checkpoints
     from ppr.engine.interrupts import stop_on_signal
 
-    (folder / tree.FAILURE).unlink(missing_ok=True)
     started = time.perf_counter()
-    with stop_on_signal() as stop:
-        try:
-            bench = open_bench(config, folder, watcher)
-            bench.stop = stop
-            environment = _environment(bench)
-            _write_request(config, folder, environment)
-            outcome = make_task(bench).execute()
-            seconds = round(time.perf_counter() - started, 3)
-            summary = _summary(config, outcome, environment, seconds)
-            write_json(folder / tree.SUMMARY, summary)
-        except RunFailed as error:
-            write_json(folder / tree.FAILURE, {"error": str(error), "time": _now()})
-            raise
-        except OSError as error:
-            message = f"{error.filename or folder}: {error.strerror or error}"
-            raise RunFailed(message) from error
-    drop_checkpoints(folder / tree.CHECKPOINTS)
+    with stop_on_signal() as stop, failure_noted(folder):
+        bench = open_bench(config, folder, watcher)
+        bench.stop = stop
+        environment = distributed.from_main(lambda: write_request(config, bench))
+        _open_data(bench)
+        outcome = make_task(bench).execute()
+        cost = {"seconds": time.perf_counter() - started}
+        summary = distributed.from_main(
+            lambda: write_summary(config, folder, outcome, environment, cost)
+        )
+    if distributed.is_main():
+        drop_checkpoints(folder / tree.CHECKPOINTS)
     return summary
 
 
-def _summary(
-    config: Config, outcome: Outcome, environment: Mapping[str, Any], seconds: float
+def _open_data(bench: Bench) -> None:
+    """Let one of several processes fetch the data before the others look for it."""
+    if distributed.size() > 1:
+        if not bench.chosen("dataset"):
+            task = bench.values["task"]["name"]
+            raise BadRequest(
+                f"engine.devices: the task {task!r} trains on no data that devices could share; "
+                "allowed: 1"
+            )
+        distributed.main_first(lambda: bench.dataset)
+
+
+@contextmanager
+def failure_noted(folder: Path) -> Iterator[None]:
+    """Forget how the run failed before; leave in its directory how it fails now.
+
+    One that its search prunes leaves that there; its checkpoints go, for nobody means to go on.
+    """
+    from ppr.engine.checkpoints import drop_checkpoints
+    from ppr.engine.interrupts import Pruned
+
+    if distributed.is_main():
+        for name in (tree.FAILURE, tree.PRUNED):
+            (folder / name).unlink(missing_ok=True)
+    try:
+        yield
+    except Pruned as error:
+        if distributed.is_main():
+            write_json(folder / tree.PRUNED, {**error.record, "time": _now()})
+            drop_checkpoints(folder / tree.CHECKPOINTS)
+        raise
+    except RunFailed as error:
+        _note_failure(folder, error)
+        raise
+    except OSError as error:
+        message = f"{error.filename or folder}: {error.strerror or error}"
+        raise RunFailed(message) from error
+    except RuntimeError as error:
+        lost = distributed.lost(error)
+        if lost is None:
+            raise
+        raise lost from error  # the process that knows why notes it
+
+
+def _note_failure(folder: Path, error: RunFailed) -> None:
+    if distributed.is_main():
+        write_json(folder / tree.FAILURE, {"error": str(error), "time": _now()})
+
+
+def write_summary(
+    config: Config,
+    folder: Path,
+    outcome: Outcome,
+    environment: Mapping[str, Any],
+    cost: Mapping[str, float],
 ) -> dict[str, Any]:
+    """Write what a run found, with what it took: this finishes it."""
     summary: dict[str, Any] = {
         "schema": tree.SCHEMA,
         "experiment": config.experiment,
@@ -110,21 +198,22 @@ def _summary(
         "best": outcome.best,
         "protocol": outcome.protocol,
         "data": outcome.data,
-        "cost": {"seconds": seconds, **outcome.cost},
+        "cost": {**cost, "seconds": round(cost["seconds"], 3), **outcome.cost},
         "code": environment["code"],
         "finished": _now(),
     }
-    summary["digest"] = record_digest(summary, dict(config.values), environment)
+    summary["digest"] = tree.record_digest(summary, dict(config.values), environment)
+    write_json(folder / tree.SUMMARY, summary)
     return summary
 
 
 def open_bench(config: Config, folder: Path, watcher: Watcher) -> Bench:
     """Device, precision and settings of a run, with the global generators seeded."""
-    from ppr.engine.device import configure, pick_device, settle_precision
+    from ppr.engine.device import configure, own_device, settle_precision
     from ppr.engine.settings import EngineSettings
 
     settings = EngineSettings(**config["engine"])
-    device = pick_device(settings.device)
+    device = own_device(settings)
     configure(settings)
     precision = settle_precision(settings.precision, device)
     return Bench(config.values, device, precision, folder, settings, watcher)
@@ -138,20 +227,14 @@ def make_task(bench: Bench) -> Any:
     return bench.build("task", bench)
 
 
-def record_digest(
-    summary: Mapping[str, Any], config: Mapping[str, Any], environment: Mapping[str, Any]
-) -> str:
-    """SHA-256 over a run's config, results, code and environment: an edit by hand shows."""
-    content = {key: value for key, value in summary.items() if key != "digest"}
-    text = json.dumps([content, config, environment], sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _write_request(config: Config, folder: Path, environment: Mapping[str, Any]) -> None:
+def write_request(config: Config, bench: Bench) -> dict[str, Any]:
+    """Write what is asked for and what it is run with, which is returned."""
+    folder, environment = bench.folder, _environment(bench)
     write_atomic(folder / tree.CONFIG, yaml.safe_dump(dict(config.values), sort_keys=False))
     command = " ".join(["ppr run", *config.overrides])
     write_json(folder / tree.REQUEST, {"overrides": list(config.overrides), "command": command})
     write_json(folder / tree.ENVIRONMENT, environment)
+    return environment
 
 
 def _environment(bench: Bench) -> dict[str, Any]:
@@ -192,7 +275,7 @@ def code_version() -> dict[str, Any]:
     return found
 
 
-def _keep_aside(folder: Path) -> None:
+def keep_aside(folder: Path) -> None:
     """Move an earlier run's files out of the way; nothing is overwritten."""
     own = {tree.LOCK, tree.HOLDER}
     files = [entry for entry in folder.iterdir() if entry.name not in own and entry.name[0] != "."]

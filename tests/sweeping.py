@@ -16,6 +16,7 @@ from ppr.cli.run import command as run
 from ppr.cli.sweep import command as sweep
 from ppr.config import places
 from ppr.errors import PprError
+from ppr.launchers import estimate
 
 PLUGIN = Path(__file__).with_name("sweep_toy.py")
 EXPERIMENT = """# @package _global_
@@ -74,6 +75,7 @@ def ppr(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PYTHONPATH", str(PLUGIN.parent.parent))
     monkeypatch.setattr(registry, "_plugin_files", [])
     monkeypatch.setattr(places, "_own_folders", [configs])
+    monkeypatch.setattr(estimate, "_measured", lambda configs: {})  # seconds for a process each
     registry.add_plugin(PLUGIN)
     yield Ppr(configs, capsys)
     registry._index.cache_clear()

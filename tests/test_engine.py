@@ -28,7 +28,7 @@ from ppr.engine.loop import Loop
 from ppr.engine.seeding import derive, random_states, restore_random_states, seed_everything
 from ppr.errors import BadRequest, RunFailed
 from ppr.results import tree
-from ppr.run import execute, make_task, open_bench, record_digest, run_directory
+from ppr.run import execute, make_task, open_bench, run_directory
 from ppr.tasks.bench import Watcher
 
 CPU = torch.device("cpu")
@@ -201,7 +201,7 @@ def test_the_summary_is_whole():
     assert summary["protocol"]["evaluators"].keys() == {"linear", "knn"}
     assert len(summary["data"]["digest"]) == 64
     environment = json.loads((folder / tree.ENVIRONMENT).read_text())
-    assert summary["digest"] == record_digest(summary, dict(config.values), environment)
+    assert summary["digest"] == tree.record_digest(summary, dict(config.values), environment)
     assert not checkpoints(folder / tree.CHECKPOINTS)
 
 

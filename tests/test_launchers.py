@@ -16,6 +16,7 @@ from ppr.config.compose import compose, parse
 from ppr.engine.interrupts import stop_on_signal
 from ppr.errors import BadRequest
 from ppr.launchers import plan, pool
+from ppr.launchers.estimate import estimate
 from ppr.launchers.queue import job_states
 from ppr.launchers.slurm import minutes
 from ppr.results.files import write_json
@@ -71,13 +72,14 @@ def test_an_axis_is_counted_without_going_through_it(values):
 
 def test_hours_are_told_from_recorded_runs(ppr):
     words = ["experiment=sweep_toy"]
-    assert plan.seconds_of([compose(words)], Path(os.environ["PPR_RESULTS"])) is None
+    root = Path(os.environ["PPR_RESULTS"])
+    assert estimate([compose(words)], root).origin == "1 more unknown"
     for seed, seconds in ((0, 3600.0), (1, 7200.0), (2, 7200.0)):
         _record(compose([*words, f"seed={seed}"]), seconds)
     planned = plan.make_plan([*words, "seed=range(3,8)"])
-    left = plan.seconds_of(planned.configs, planned.root)
-    assert left == 5 * 7200
-    assert plan.about(left, 2) == "about 5.0 hours, 2 at a time"
+    left = estimate(planned.configs, planned.root)
+    assert (left.seconds, left.origin) == (5 * 7200, "5 from recorded runs")
+    assert plan.about(left.seconds, 2) == "about 5.0 hours, 2 at a time"
     refused = ppr("run -m seed=range(0,2000)")
     assert "2,000 runs, about 4,000.0 hours" in refused.error
 
@@ -302,18 +304,54 @@ def test_a_sweep_is_one_array(ppr, fake_slurm):
 
 def test_the_launchers_fields_reach_sbatch(ppr, fake_slurm):
     fields = ["partition=p", "account=a", "time='1-00:00:00'", "gpus=2", "memory_gb=1.5", "cpus=3"]
-    fields += ["nodes=2", "constraint=v100", "setup=['module load cuda']", "signal_delay=30"]
+    fields += ["constraint=v100", "setup=['module load cuda']", "signal_delay=30"]
     fields += ["runs_per_job=2", "sbatch={qos: long, exclusive: true}"]
     ppr("run -m seed=0,1 launcher=slurm", *(f"launcher.{field}" for field in fields))
     (script,) = Path(os.environ["PPR_RESULTS"]).glob(".sweeps/*/jobs/*submission.sh")
     lines = script.read_text().splitlines()
     for option in (
         "partition=p", "account=a", "time=1440", "gpus-per-node=2", "mem=1536MB",
-        "cpus-per-task=3", "nodes=2", "constraint=v100", "signal=USR2@30", "qos=long", "exclusive",
+        "cpus-per-task=3", "nodes=1", "constraint=v100", "signal=USR2@30", "qos=long", "exclusive",
     ):  # fmt: skip
         assert f"#SBATCH --{option}" in lines
     assert not any("--array" in line for line in lines)  # two runs packed are one job
     assert lines.index("module load cuda") < lines.index("export SUBMITIT_EXECUTOR=slurm")
+
+
+def test_a_run_on_several_nodes_has_a_task_for_each_device(ppr, fake_slurm):
+    several = "engine.devices=4 launcher.nodes=2 launcher.gpus=4"
+    assert ppr(f"run -m seed=0,1 launcher=slurm {several}").code == 0
+    (script,) = Path(os.environ["PPR_RESULTS"]).glob(".sweeps/*/jobs/*submission.sh")
+    lines = script.read_text().splitlines()
+    for option in ("nodes=2", "ntasks-per-node=4", "gpus-per-node=4"):
+        assert f"#SBATCH --{option}" in lines
+    assert any(line.startswith("srun ") and "--kill-on-bad-exit=1" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            "engine.devices=3",
+            "engine.batch_size=16: 3 devices take equal shares of it; use 15 or 18",
+        ),
+        (
+            "launcher.nodes=3",
+            "engine.batch_size=16: 3 devices take equal shares of it; use 15 or 18",
+        ),
+        ("launcher.gpus=4", "did you mean engine.devices=4?"),
+        ("launcher.gpus=1 engine.devices=2", "launcher.gpus=1: a run is on engine.devices=2"),
+        (
+            "launcher.runs_per_job=2 launcher.nodes=2",
+            "launcher.runs_per_job=2: its runs share a job",
+        ),
+    ],
+)
+def test_nodes_and_devices_that_do_not_fit_are_refused(ppr, fake_slurm, words, said):
+    refused = ppr(f"run -m seed=0,1 launcher=slurm {words}")
+    assert refused.code == 2
+    assert said in refused.error
+    assert fake_slurm.calls() == []
 
 
 @pytest.mark.parametrize(("takes", "cancelled"), [(2, [" 41 42", " 42 41"]), (0, [])])
@@ -330,3 +368,12 @@ def test_a_refused_array_takes_the_others_back(ppr, fake_slurm, takes, cancelled
     last = fake_slurm.calls()[-1]
     assert last == "sbatch" if not cancelled else last.removeprefix("scancel") in cancelled
     assert list(Path(os.environ["PPR_RESULTS"], ".sweeps").iterdir()) == []
+
+
+def test_a_summary_without_its_seconds_is_passed_over(tmp_path):
+    said = {"schema": 1, "experiment": "e", "scale": "desk", "seed": 0, "metrics": {}}
+    for variant, cost in {"a" * 10: {}, "b" * 10: {"cost": {"seconds": 7.0}}}.items():
+        folder = run_path(tmp_path, "e", variant, 0)
+        folder.mkdir(parents=True)
+        write_json(folder / "summary.json", said | cost | {"variant": variant})
+    assert plan.recorded_seconds(tmp_path) == {"b" * 10: [7.0], ("e", "desk"): [7.0]}

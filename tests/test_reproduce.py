@@ -18,7 +18,7 @@ from ppr.config.compose import _compose_groups, compose
 from ppr.config.inputs import needed
 from ppr.engine.interrupts import Interrupted
 from ppr.errors import BadRequest, RunFailed
-from ppr.papers import estimate
+from ppr.launchers import estimate
 from ppr.papers.verdict_line import verdict_line
 from ppr.results.tree import run_path, scan
 from ppr.run import execute

@@ -125,6 +125,19 @@ def test_a_run_that_must_stop_is_requeued_and_ends_the_same(ppr, sweep, tmp_path
         assert same_as_undisturbed(point, monkeypatch, tmp_path, f"seed={seed}", "engine.epochs=6")
 
 
+def test_a_run_on_two_devices_is_a_job_of_two_tasks(ppr, sweep, tmp_path, monkeypatch):
+    words = ["engine.devices=2", "engine.epochs=6", "task.step_seconds=0.2"]
+    name = sweep(" ".join(words))
+    (point,) = ppr.status(name)
+    wait_for_steps(ppr, point, 5)
+    slurm("scancel", "--signal", "SIGUSR1", point["job"])
+    (point,) = wait(ppr, name, "finished")
+    assert restarts(point["job"]) == 1
+    assert "NumTasks=2" in slurm("scontrol", "show", "job", point["job"])
+    assert "resumed at step" in Path(point["log"]).read_text()
+    assert same_as_undisturbed(point, monkeypatch, tmp_path, *words)
+
+
 def is_back(node: str) -> bool:
     """Resume a node; SLURM refuses while it is still taking it down, or has it back already."""
     try:
@@ -207,7 +220,7 @@ def test_a_long_sweep_is_cut_into_arrays(ppr, sweep, monkeypatch):
     ("word", "said"),
     [
         ("launcher.partition=mian", "did you mean 'main'? allowed: main, urgent"),
-        ("launcher.gpus=8", "sbatch refuses: "),
+        ("launcher.gpus=1", "sbatch refuses: "),
         ("launcher.memory_gb=99999", "sbatch refuses: "),
     ],
 )
@@ -217,3 +230,32 @@ def test_what_slurm_refuses_is_one_line_and_nothing_is_left(ppr, sweep, word, sa
     assert said in refused.error
     assert refused.err == ""
     assert list(Path(os.environ["PPR_RESULTS"], ".sweeps").iterdir()) == []
+
+
+def test_jobs_share_a_study(ppr, sweep):
+    """Two jobs ask one study for trials; what a cancelled one leaves, the next command does."""
+    words = "sweeper=optuna sweeper.trials=8 task.rate=tag(log,interval(0.1,10)) "
+    words += "engine.evaluate_every=1 engine.monitor=toy/score task.step_seconds=0.2"
+    name = sweep(words)
+    again = ppr(f"run -m {LONG} {words}")
+    assert "2 jobs under way" in again.out
+
+    def standing() -> tuple[dict, dict]:
+        said = json.loads(ppr(f"sweep status --json {name}").out)
+        (row,) = said["chosen"]
+        return said["runs"], row
+
+    ppr.until(lambda: standing()[0].get("running") == 2, PATIENCE)
+    assert "cancelled" in ppr(f"sweep cancel {name}").out
+    ppr.until(lambda: not standing()[0].get("running"), PATIENCE)
+    before = [point["folder"] for point in ppr.status(name) if point["state"] != "finished"]
+    assert len(before) == 2
+    ppr.until(lambda: "submitted as" in ppr(f"run -m {LONG} {words}").out, PATIENCE)
+    ppr.until(lambda: standing()[1]["finished"] + standing()[1]["pruned"] == 8, PATIENCE)
+    points = ppr.status(name)
+    assert len({point["folder"] for point in points}) == len(points) == 8
+    assert set(before) <= {point["folder"] for point in points}
+    assert {point["state"] for point in points} <= {"finished", "pruned"}
+    assert len({point["job"] for point in points}) > 1
+    log = next(Path(point["log"]).read_text() for point in points if point["folder"] == before[0])
+    assert log.count("ppr run") == 2  # cut off, and gone on with

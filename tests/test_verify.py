@@ -16,8 +16,7 @@ from ppr.errors import BadRequest, RunFailed
 from ppr.papers import verify
 from ppr.papers.records import faults
 from ppr.papers.verify import Comparison, prediction
-from ppr.results.tree import Record, scan
-from ppr.run import record_digest
+from ppr.results.tree import Record, record_digest, scan
 
 pytest_plugins = ("paper_tree",)
 

@@ -7,30 +7,22 @@ from pathlib import Path
 
 import click
 
-from ppr.config.usage import config_files
+from ppr.cli import options
 from ppr.errors import BadRequest, PprError, choices
 
 
 @click.command()
 @click.argument("experiments", nargs=-1)
-@click.option(
-    "--config-dir",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="A folder with configs of your own.",
-)
+@options.config_dir
 @click.option("--compose-only", is_flag=True, help="Check names and fields, train no step.")
-def command(experiments: tuple[str, ...], config_dir: tuple[Path, ...], compose_only: bool) -> int:
+def command(experiments: tuple[str, ...], compose_only: bool) -> int:
     """Compose experiments, check every field, and train one small step on random data.
 
     All shipped experiments, or those named. Needs no data; exit code 1 if any is wrong.
     """
-    from ppr.config.compose import options
-    from ppr.config.places import add_config_dir
+    from ppr.config import compose
 
-    for folder in config_dir:
-        add_config_dir(folder)
-    known = options("experiment") if config_dir else tuple(config_files("experiment"))
+    known = compose.options("experiment")
     for name in experiments:
         if name not in known:
             raise BadRequest(f"no experiment {name!r}; {choices(name, known)}")

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from ppr.cli import options
 from ppr.errors import BadRequest
 from ppr.papers.compare import Contrast, Side, config_difference, contrasts, side
 from ppr.report.terminal import Cell, print_table
@@ -20,7 +21,8 @@ from ppr.results.tree import Scan, results_root, scan
 @click.argument("second", metavar="RUN_B")
 @click.option("--metric", metavar="NAMES", help="Curves to draw: train/loss,validation/knn/top1.")
 @click.option("--no-curves", is_flag=True, help="Leave the curves out.")
-@click.option("--results", "root", metavar="DIR", help="The results tree [PPR_RESULTS or results].")
+@options.results
+@options.config_dir
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, without curves.")
 def command(
     first: str, second: str, metric: str | None, no_curves: bool, root: str | None, as_json: bool

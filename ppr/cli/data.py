@@ -37,7 +37,7 @@ def command() -> None:
 @json_option
 def list_(root: str | None, as_json: bool) -> None:
     """List the data sets, and where each is on this machine."""
-    found = [_described(name, source) for name, source in _sources((), root).items()]
+    found = [described(name, source) for name, source in sources((), root).items()]
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
@@ -65,7 +65,7 @@ def fetch(names: tuple[str, ...], root: str | None) -> None:
 
     Into the folder of data sets where one is named, else into the Hugging Face cache.
     """
-    for name, source in _sources(names, root).items():
+    for name, source in sources(names, root).items():
         place = source.find()
         if place is None:
             place = hub.fetch(source.card, source.root and source.root / name)
@@ -85,7 +85,7 @@ def check(names: tuple[str, ...], root: str | None, as_json: bool) -> None:
     from ppr.data.check import check as check_source
 
     findings: list[Finding] = []
-    for name, source in _sources(names, root).items():
+    for name, source in sources(names, root).items():
         place = source.find()
         if place is not None:
             findings += check_source(source, place)
@@ -101,7 +101,7 @@ def check(names: tuple[str, ...], root: str | None, as_json: bool) -> None:
         raise RunFailed(f"not the published data: {', '.join(failed)}")
 
 
-def _sources(names: Iterable[str], root: str | None) -> dict[str, ArraySource]:
+def sources(names: Iterable[str], root: str | None) -> dict[str, ArraySource]:
     """The data sets with a card of their own (`hub_images` is many), or those named."""
     kinds = {name: registry.load("dataset", name) for name in registry.names("dataset")}
     known = {name: kind for name, kind in kinds.items() if hasattr(kind, "card")}
@@ -112,7 +112,7 @@ def _sources(names: Iterable[str], root: str | None) -> dict[str, ArraySource]:
     return {name: known[name](folder) for name in names or known}
 
 
-def _described(name: str, source: ArraySource) -> dict[str, Any]:
+def described(name: str, source: ArraySource) -> dict[str, Any]:
     try:
         place = source.find()
         where = "not here" if place is None else place.kind

@@ -17,6 +17,7 @@ COMMANDS = {
     "show": "Show one component or experiment: what it is, its fields, who uses it.",
     "check": "Compose and check every shipped experiment, or those named.",
     "sweep": "What became of a sweep: status, logs, cancel, retry.",
+    "track": "Replay runs to a tracker (W&B) after the fact.",
     "results": "List, filter and export the runs of the results tree.",
     "plot": "Draw the curves of runs, here or into a file.",
     "papers": "List every paper: what is implemented, scale reached, verdicts.",
@@ -27,6 +28,7 @@ COMMANDS = {
     "verify": "Check the records behind a paper, and run some of them again.",
     "publish": "Write the records behind a paper's cells into one file to commit.",
     "compare": "Compare two runs or experiments: configs, metrics, curves.",
+    "doctor": "Say what works here and what is amiss: devices, disk, data, SLURM, W&B.",
     "data": "List, fetch and check the data sets.",
     "completion": "Print the completion script for bash, zsh or fish.",
 }

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from ppr.cli import options
 from ppr.cli.papers import resolve
 from ppr.papers.board import fill_tables
 from ppr.papers.cells import Filled, Results
@@ -27,7 +28,8 @@ STYLES = {"reproduced": "green", "not reproduced": "red", "inconclusive": "yello
 
 @click.command(name="paper")
 @click.argument("slug", metavar="PAPER")
-@click.option("--results", "root", metavar="DIR", help="The results tree [PPR_RESULTS or results].")
+@options.results
+@options.config_dir
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(*, slug: str, root: str | None, as_json: bool) -> None:
     """Show one paper: what it says, its tables, its claims and what the runs say of them.

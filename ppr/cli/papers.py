@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 import click
 
+from ppr.cli import options
 from ppr.papers.board import Standing, board
 from ppr.papers.cache import Variants
 from ppr.papers.files import folders
@@ -28,7 +29,8 @@ resolve = Variants(_composed)
 
 @click.command(name="papers")
 @click.option("--family", metavar="NAME", help="Only the papers of one family.")
-@click.option("--results", "root", metavar="DIR", help="The results tree [PPR_RESULTS or results].")
+@options.results
+@options.config_dir
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(*, family: str | None, root: str | None, as_json: bool) -> None:
     """List every paper: family, what is implemented, scale reached, verdicts.

@@ -8,11 +8,17 @@ from pathlib import Path
 
 import click
 
-from ppr.errors import BadRequest
+from ppr.cli import options
+from ppr.cli.papers import resolve
+from ppr.errors import BadRequest, choices
+from ppr.papers.cells import Results
+from ppr.papers.files import find_all, folders, load
+from ppr.report.axis import axis_panel
 from ppr.report.plot import Panel, draw, save
+from ppr.report.sheet import fill
 from ppr.report.terminal import count
 from ppr.results.curves import curves, default_metrics, groups
-from ppr.results.tree import results_root, scan
+from ppr.results.tree import Scan, results_root, scan
 
 
 @click.command(name="plot")
@@ -25,29 +31,57 @@ from ppr.results.tree import results_root, scan
     help="Write a figure instead: .svg, .png or .pdf.",
 )
 @click.option("--metric", metavar="NAMES", help="Metrics to draw: train/loss,validation/knn/top1.")
-@click.option("--results", "root", metavar="DIR", help="The results tree [PPR_RESULTS or results].")
+@options.results
+@options.config_dir
 def command(
     runs: tuple[str, ...], output: Path | None, metric: str | None, root: str | None
 ) -> None:
     """Draw the curves of runs.
 
     RUN is a run directory, the start of a variant's id, or an experiment: a curve a variant, the
-    mean of its seeds with a 95 % interval.
+    mean of its seeds with a 95 % interval. A paper's table whose columns lie along an axis is drawn
+    as PAPER/TABLE, theory as lines and what was measured as points.
 
     \b
       ppr plot supcon_digits
       ppr plot supcon_digits ce_digits --metric validation/knn/top1 -o curves.svg
+      ppr plot ccem_siglip/optimum -o optimum.svg
     """
     where = results_root(root)
     if root and not where.is_dir():
         raise BadRequest(f"--results {root}: no such folder")
     seen = scan(where)
+    tables = [table for run in runs if (table := _table(run, seen))]
+    if tables:
+        if len(runs) > 1 or metric:
+            raise BadRequest("a table is drawn alone: nothing beside it, and no --metric")
+        _show(tables, output)
+        return
     found = groups(seen, runs)
     if seen.problems:  # one of them may be a seed that is missed here
         problems = count(len(seen.problems), "run")
         click.echo(f"left out, unreadable: {problems}; `ppr results` tells which", err=True)
     names = metric.split(",") if metric else default_metrics(found)
-    panels = [Panel(name, *curves(found, name)) for name in names]
+    _show([Panel(name, *curves(found, name)) for name in names], output)
+
+
+def _table(word: str, seen: Scan) -> Panel | None:
+    """The plot of PAPER/TABLE; None for what names runs."""
+    slug, slash, name = word.partition("/")
+    if not slash or slug not in find_all(folders()):
+        return None
+    paper = load(slug, folders())
+    if name not in paper.tables:
+        raise BadRequest(f"{word}: {slug} has no such table; {choices(name, paper.tables)}")
+    if paper.tables[name].axis is None:
+        raise BadRequest(f"{word}: the table has no axis to be drawn along; ppr table prints it")
+    panel = axis_panel(fill(paper, name, Results(resolve, seen)))
+    if panel is None:
+        raise BadRequest(f"{word}: none of its runs is here; ppr reproduce {word} does them")
+    return panel
+
+
+def _show(panels: list[Panel], output: Path | None) -> None:
     if output:
         save(panels, output)
         click.echo(f"{count(len(panels), 'panel')} written to {output}")

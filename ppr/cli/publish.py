@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ppr.cli import options
 from ppr.cli.papers import resolve
 from ppr.errors import BadRequest
 from ppr.papers.board import fill_tables
@@ -23,7 +24,8 @@ from ppr.results.tree import results_root, scan
     metavar="DIR",
     help="Where to write PAPER.jsonl [the results tree].",
 )
-@click.option("--results", "root", metavar="DIR", help="The results tree [PPR_RESULTS or results].")
+@options.results
+@options.config_dir
 def command(slug: str, to: Path | None, root: str | None) -> None:
     """Write the finished runs behind a paper's cells to PAPER.jsonl, a line a run, to be committed.
 

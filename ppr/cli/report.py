@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ppr.cli import options
 from ppr.cli.papers import resolve
 from ppr.errors import BadRequest
 from ppr.papers.board import board
@@ -28,7 +29,8 @@ from ppr.results.tree import results_root, scan
     metavar="FILE",
     help="Write the scoreboard as Markdown, and the site only with -o.",
 )
-@click.option("--results", "root", metavar="DIR", help="The results tree [PPR_RESULTS or results].")
+@options.results
+@options.config_dir
 def command(*, output: Path | None, scoreboard: Path | None, root: str | None) -> None:
     """Write a static site: the scoreboard, and a page a paper.
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ppr.cli import options
 from ppr.cli.paper import print_verdicts
 from ppr.cli.papers import resolve
 from ppr.cli.table import print_sheet
 from ppr.cli.words import Words
-from ppr.config.places import add_config_dir
 from ppr.errors import BadRequest
 from ppr.papers.board import fill_tables
 from ppr.papers.cells import Results
@@ -37,13 +37,8 @@ if TYPE_CHECKING:
 @click.option("--scale", type=click.Choice(SCALES), help="Tables of this scale [desk].")
 @click.option("--dry-run", is_flag=True, help="Say what is missing and how long it takes, only.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Runs at a time on this machine.")
-@click.option("--results", "root", metavar="DIR", help="The results tree [PPR_RESULTS or results].")
-@click.option(
-    "--config-dir",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="A folder with configs of your own (paper/, experiment/, …).",
-)
+@options.results
+@options.config_dir
 def command(
     name: str,
     words: tuple[str, ...],
@@ -52,7 +47,6 @@ def command(
     dry_run: bool,
     jobs: int | None,
     root: str | None,
-    config_dir: tuple[Path, ...],
 ) -> int:
     """Run what a paper's tables lack, then print them with the verdicts on its claims.
 
@@ -64,8 +58,6 @@ def command(
     Runs that are there already, or published, are not run again; interrupted, the same command
     goes on. KEY=VALUE says where and how fast (launcher, engine.device, data.root, …).
     """
-    for folder in config_dir:
-        add_config_dir(folder)
     from ppr.papers.reproduce import agenda, narrowed
 
     slug, _, table = name.partition("/")
@@ -84,7 +76,7 @@ def command(
     if dry_run:
         _print_missing(plan)
         return 1 if problems else 0
-    code = _run_all(plan, where, words, config_dir)
+    code = _run_all(plan, where, words)
     code |= _print_outcome(paper, list(tables), where)
     return 1 if code or problems else 0
 
@@ -96,8 +88,8 @@ def _announce(name: str, plan: Agenda, root: Path, jobs: int) -> None:
     if not todo:
         click.echo(line)
         return
+    from ppr.launchers.estimate import estimate
     from ppr.launchers.plan import about
-    from ppr.papers.estimate import estimate
 
     found = estimate(plan.missing, root)
     if found.recorded or found.measured:
@@ -121,7 +113,7 @@ def _command(config: Config) -> str:
     return shlex.join(["ppr", "run", *config.overrides])
 
 
-def _run_all(plan: Agenda, root: Path, words: Sequence[str], config_dirs: Sequence[Path]) -> int:
+def _run_all(plan: Agenda, root: Path, words: Sequence[str]) -> int:
     """Do the runs wave by wave; 1 if any failed or still waits for an input."""
     from ppr.config.inputs import inputs_of, is_finished
 
@@ -133,16 +125,20 @@ def _run_all(plan: Agenda, root: Path, words: Sequence[str], config_dirs: Sequen
                 click.echo(f"ppr: waits for its input: {_command(config)}", err=True)
                 code = 1
         if ready and _is_launched(ready[0], words):
-            code |= _launch(ready, root, words, config_dirs)
+            code |= _launch(ready, root, words)
         else:
             code |= _run_here(ready)
     return code
 
 
 def _is_launched(config: Config, words: Sequence[str]) -> bool:
-    """Whether the runs are handed to a launcher: another than the default, or one asked for."""
+    """Whether the runs are handed to a launcher: another than the default, or one asked for.
+
+    Seeds that train together are, in a worker process of this machine.
+    """
     asked = any(word.lstrip("+").startswith(("launcher=", "launcher.")) for word in words)
-    return asked or (config["launcher"] or {}).get("name") not in (None, "local")
+    together = config["engine"]["seeds_per_process"] > 1
+    return asked or together or (config["launcher"] or {}).get("name") not in (None, "local")
 
 
 def _run_here(configs: Sequence[Config]) -> int:
@@ -165,9 +161,7 @@ def _run_here(configs: Sequence[Config]) -> int:
     return code
 
 
-def _launch(
-    configs: list[Config], root: Path, words: Sequence[str], config_dirs: Sequence[Path]
-) -> int:
+def _launch(configs: list[Config], root: Path, words: Sequence[str]) -> int:
     """Hand the runs to the launcher that they name, less those that it is at already."""
     from ppr import registry
     from ppr.launchers.launch import Order
@@ -187,7 +181,7 @@ def _launch(
         click.echo(f"{count(len(configs), 'run')} under way; ppr sweep status shows them")
         return 0
     launcher: dict[str, Any] = configs[0]["launcher"]
-    sweep, places = open_sweep(Plan(todo, root, launcher), words, config_dirs)
+    sweep, places = open_sweep(Plan(todo, root, launcher), words)
     order = Order(sweep, launcher, dict(zip(places, todo, strict=True)))
     with claim(sweep.folder):
         code: int = registry.make("launcher", launcher).launch(order)

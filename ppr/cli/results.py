@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from ppr.cli import options
 from ppr.errors import BadRequest, choices
 from ppr.report.terminal import Cell, count, print_table
 from ppr.results.metrics import metrics
@@ -20,12 +21,14 @@ from ppr.results.statistics import mean_interval
 from ppr.results.tree import SUMMARY, Record, Scan, results_root, scan
 
 SHOWN_METRICS = 3
-STYLES = {"finished": "green", "running": "cyan", "failed": "red", "interrupted": "yellow"}
+STYLES = {"finished": "green", "running": "cyan", "failed": "red", "interrupted": "yellow",
+          "pruned": "magenta"}  # fmt: skip
 
 
 @click.command(name="results")
 @click.argument("filters", nargs=-1, metavar="[FILTER]...")
-@click.option("--results", "root", metavar="DIR", help="The results tree [PPR_RESULTS or results].")
+@options.results
+@options.config_dir
 @click.option("--metric", metavar="PATHS", help="Metrics to show: linear/top1,cost/seconds.")
 @click.option("--group", is_flag=True, help="One row a variant: mean ± 95 % interval over seeds.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

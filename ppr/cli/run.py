@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
+from ppr.cli import options
 from ppr.cli.words import Words
+from ppr.errors import BadRequest
 
 
 @click.command(context_settings={"ignore_unknown_options": False})
 @click.argument("words", nargs=-1, type=Words(), metavar="[KEY=VALUE]...")
 @click.option("-m", "--multirun", is_flag=True, help="Sweep: seed=0,1,2 or 'seed=range(0,5)'.")
 @click.option("--cfg", is_flag=True, help="Print the composed config and its files, run nothing.")
-@click.option(
-    "--config-dir",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="A folder with configs of your own (experiment/, loss/, …).",
-)
+@options.config_dir
 @click.option("--force", is_flag=True, help="Run again; the earlier result is kept aside.")
 @click.option("--yes", is_flag=True, help="Start a sweep however large it is.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
@@ -30,7 +28,6 @@ def command(
     words: tuple[str, ...],
     multirun: bool,
     cfg: bool,
-    config_dir: tuple[Path, ...],
     force: bool,
     yes: bool,
     quiet: bool,
@@ -45,40 +42,43 @@ def command(
       ppr run experiment=supcon_cifar100 scale=smoke       two steps on random data
       ppr run -m loss.temperature=0.05,0.1 'seed=range(0,5)'
       ppr run -m seed=0,1,2 launcher=slurm launcher.time=120
+      ppr run -m sweeper=optuna 'optimizer.lr=tag(log,interval(1e-4,1e-2))'
 
     KEY=VALUE is Hydra's override grammar: GROUP=OPTION chooses a component (see
     `ppr list`), GROUP.FIELD=VALUE sets one of its fields (see `ppr show`).
     """
     from ppr.config.compose import compose
-    from ppr.config.places import add_config_dir
     from ppr.launchers.launch import run_sweep
     from ppr.launchers.plan import make_plan
 
-    for folder in config_dir:
-        add_config_dir(folder)
     if cfg:
-        for config in make_plan(words, confirmed=yes).configs if multirun else [compose(words)]:
+        plan = make_plan(words, confirmed=yes) if multirun else None
+        for config in [compose(words)] if plan is None else plan.configs or [plan.example]:
             _print_config(config)
         return 0
     if not multirun:
         config = compose(words)
+        if config["sweeper"]:
+            raise BadRequest(f"sweeper={config['sweeper']['name']}: a search needs -m")
         if (config["launcher"] or {}).get("name") in (None, "local"):
             _run(config, force, quiet, as_json)
             return 0
-    return run_sweep(
-        words, config_dirs=config_dir, yes=yes, force=force, quiet=quiet, as_json=as_json
-    )
+    return run_sweep(words, yes=yes, force=force, quiet=quiet, as_json=as_json)
 
 
 def _run(config: Any, force: bool, quiet: bool, as_json: bool) -> dict[str, Any]:
     from ppr.report.progress import make_watcher
     from ppr.run import execute, finished_summary, run_directory
+    from ppr.trackers.live import check_tracker
 
+    if os.environ.get("RANK", "0") != "0":  # of the processes of a run one speaks
+        quiet, as_json = True, False
     before = None if force else finished_summary(config)
     silent = quiet or as_json
     if before is not None:
         summary = before
     else:
+        check_tracker(config)  # before the progress display, too
         with make_watcher(config, silent) as watcher:
             summary = execute(config, watcher, force=force)
     if as_json:

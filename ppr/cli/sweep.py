@@ -20,7 +20,7 @@ from ppr.report.terminal import count, print_table
 SHOWN_RUNS = 50
 STYLES = {
     "finished": "green", "running": "cyan", "queued": "blue", "failed": "red",
-    "cancelled": "yellow", "interrupted": "yellow",
+    "cancelled": "yellow", "interrupted": "yellow", "pruned": "magenta",
 }  # fmt: skip
 
 _root = click.option(
@@ -94,8 +94,12 @@ def status(sweep: str | None, root: str | None, everything: bool, as_json: bool)
         }
         for index, point in points.items()
     ]
+    from ppr.sweepers.chosen import chosen, print_chosen
+
     if as_json:
-        click.echo(json.dumps({"sweep": found.id, "runs": counted, "points": rows}, indent=2))
+        said = {"sweep": found.id, "runs": counted, "points": rows}
+        said |= {"chosen": chosen(found)} if found.search else {}
+        click.echo(json.dumps(said, indent=2))
         return
     click.echo(f"sweep {found.id}: {count(len(points), 'run')}: {_counts(counted)}")
     shown = rows
@@ -105,6 +109,8 @@ def status(sweep: str | None, root: str | None, everything: bool, as_json: bool)
     keys = ["run", "words", "state", "job", "error"]
     if shown:
         print_table(keys, [[row[key] for key in keys] for row in shown], styles=STYLES)
+    if found.search:
+        print_chosen(found)
 
 
 @command.command()
@@ -134,20 +140,21 @@ def logs(sweep: str, run: int | None, root: str | None, lines: int) -> None:
 def cancel(sweep: str, root: str | None) -> None:
     """Stop what is running of a sweep, take back what is queued; results and checkpoints stay."""
     found = _find(root, sweep)
-    from ppr.launchers.states import UNDER_WAY, states
+    from ppr.launchers.states import UNDER_WAY, states, under_way
     from ppr.launchers.sweep import CANCELLED, LOCAL
 
     points = states(found)
     active = {i: point for i, point in points.items() if point.state in UNDER_WAY}
-    if not active:
+    busy = under_way(found)
+    if not active and not busy:
         raise BadRequest(f"sweep {found.id}: nothing of it is running or queued")
     (found.folder / CANCELLED).touch()
-    jobs = {point.job for point in active.values()} - {LOCAL}
+    jobs = ({point.job for point in active.values()} | busy) - {LOCAL}
     if jobs:
         from ppr.launchers.queue import slurm
 
         slurm("scancel", *sorted(jobs))
-    if len(jobs) < len({point.job for point in active.values()}):
+    if LOCAL in busy:
         _stop_local(found.folder)
     click.echo(f"sweep {found.id}: {count(len(active), 'run')} cancelled")
 

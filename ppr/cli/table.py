@@ -8,11 +8,14 @@ from collections.abc import Callable
 
 import click
 
+from ppr.cli import options
 from ppr.cli.papers import resolve
 from ppr.errors import BadRequest, choices
 from ppr.papers.cells import Results
 from ppr.papers.files import folders, load
 from ppr.report import formats
+from ppr.report.axis import axis_panel
+from ppr.report.plot import draw
 from ppr.report.sheet import Sheet, commands, fill, notes
 from ppr.report.terminal import Cell, print_table
 from ppr.results.tree import results_root, scan
@@ -34,7 +37,8 @@ PAGES: dict[str, Callable[[Sheet], str]] = {
     help="latex and html are one document a table.",
 )
 @click.option("--runs", is_flag=True, help="Print the run directories behind each cell.")
-@click.option("--results", "root", metavar="DIR", help="The results tree [PPR_RESULTS or results].")
+@options.results
+@options.config_dir
 def command(*, name: str, form: str, runs: bool, root: str | None) -> None:
     """Render a paper's tables, reported beside reproduced.
 
@@ -72,7 +76,7 @@ def command(*, name: str, form: str, runs: bool, root: str | None) -> None:
 
 
 def print_sheet(sheet: Sheet) -> None:
-    """The table, the notes under it, and the commands that fill what is missing."""
+    """The table, drawn where it has an axis, its notes, and the commands that fill it."""
     # The mark makes the best cells' text their own, so that no other cell turns bold.
     body = formats.lines(sheet, lambda text: f"{text} *", str)
     styles = {cell: "bold" for row in body for cell in row if cell.endswith(" *")}
@@ -81,6 +85,9 @@ def print_sheet(sheet: Sheet) -> None:
         columns, body = _one_line_a_cell(sheet, body)
     rows: list[list[Cell]] = [list(row) for row in body]
     print_table(columns, rows, title=sheet.title, styles=styles)
+    if panel := axis_panel(sheet):
+        width = min(shutil.get_terminal_size((80, 24)).columns, 120)
+        click.echo(draw(panel, width, colour=sys.stdout.isatty()) + "\n")
     for note in notes(sheet):
         click.echo(note)
     for place, line in commands(sheet):

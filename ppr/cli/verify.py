@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ppr.cli import options
 from ppr.cli.paper import print_verdicts
 from ppr.cli.papers import resolve
 from ppr.cli.table import print_sheet
@@ -30,7 +31,8 @@ STYLES = {"identical": "green", "within": "green", "outside": "red", "undecided"
 @click.argument("slug", metavar="PAPER")
 @click.option("--rerun", type=click.IntRange(min=1), metavar="N", help="Do N of the runs again.")
 @click.option("--sample-seed", default=0, show_default=True, help="Chooses the runs to do again.")
-@click.option("--results", "root", metavar="DIR", help="The results tree [PPR_RESULTS or results].")
+@options.results
+@options.config_dir
 def command(slug: str, rerun: int | None, sample_seed: int, root: str | None) -> int:
     """Check every record behind a paper's tables, and recompute cells and verdicts from them.
 

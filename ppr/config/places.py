@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from ppr import registry
@@ -25,6 +26,26 @@ def add_config_dir(folder: str | Path) -> None:
         raise BadRequest(f"--config-dir {where}: no such folder")
     if where not in _own_folders:
         _own_folders.append(where)
+
+
+@dataclass(frozen=True)
+class Extensions:
+    """What a user brings: files of components, and folders of configs."""
+
+    plugins: tuple[str, ...] = ()
+    config_dirs: tuple[str, ...] = ()
+
+    @classmethod
+    def present(cls) -> Extensions:
+        """Those of this process, for the processes that go on with its work."""
+        return cls(tuple(map(str, registry.plugin_files())), tuple(map(str, _own_folders)))
+
+    def add(self) -> None:
+        """Have them in this process too."""
+        for path in self.plugins:
+            registry.add_plugin(path)
+        for folder in self.config_dirs:
+            add_config_dir(folder)
 
 
 def config_folders() -> tuple[Path, ...]:

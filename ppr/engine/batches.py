@@ -1,7 +1,8 @@
 """Batches of a training split: resident on the device, or streamed by loader processes.
 
 The order of an epoch follows from the seed and the epoch's number alone, so that a run resumed in
-the middle of an epoch sees the same rest of it.
+the middle of an epoch sees the same rest of it. On several devices each draws the same order and
+takes its share of every batch.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ppr.data.dataset import Split
+from ppr.engine.distributed import share
 from ppr.engine.seeding import generator
 from ppr.errors import BadRequest
 
@@ -44,7 +46,7 @@ class Shuffle:
 
 
 class Batches:
-    """The batches of a split, epoch by epoch, on `device`.
+    """The batches of a split, epoch by epoch, on `device`: of each, this device's share.
 
     Raises:
         BadRequest: the batch is larger than the split.
@@ -76,15 +78,15 @@ class Batches:
         if self.resident:
             self.inputs_here = split.inputs.to(device)
             self.targets_here = split.targets.to(device)
-        self.steps_per_epoch = len(self._order(0))
+        self.steps_per_epoch = len(self.order(0))
 
-    def _order(self, epoch: int) -> Tensor:
+    def order(self, epoch: int) -> Tensor:
         random = generator(torch.device("cpu"), self.seed, "order", epoch)
         return self.sampler.epoch(self.targets, self.batch_size, random)
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """The batches of epoch `number`, from its step `start` on."""
-        order = self._order(number)[start:]
+        order = self.order(number)[start:, share(self.batch_size)]
         if self.resident:
             return self._gather(order.to(self.device))
         return self._load(order)

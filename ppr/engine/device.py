@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from ppr.engine.settings import EngineSettings
+from ppr.engine import distributed
+from ppr.engine.settings import EngineSettings, check_share
 from ppr.errors import BadRequest, choices
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -41,6 +42,40 @@ def pick_device(wanted: str) -> torch.device:
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise BadRequest("engine.device=mps: not on this machine; use cpu")
     return device
+
+
+def check_devices(settings: EngineSettings, total: int, here: int) -> None:
+    """Refuse what a run cannot have on `total` devices, `here` of them on this machine.
+
+    Raises:
+        BadRequest: there are not as many, or the batch cannot be shared out among them.
+    """
+    check_share(settings.batch_size, total)
+    if settings.devices not in (1, here):
+        raise BadRequest(
+            f"engine.devices={settings.devices}: {here} processes of this run were started here; "
+            "start as many, or leave it out"
+        )
+    device = pick_device(settings.device)
+    if device.type == "mps" or (device.type == "cuda" and device.index is not None):
+        raise BadRequest(
+            f"engine.device={settings.device}: one device, but the run is on {here} of this "
+            "machine; allowed: cuda, cpu"
+        )
+    count = torch.cuda.device_count() if device.type == "cuda" else here
+    shown_its_own = count == 1 and distributed.given_size() > 1  # see own_device
+    if count < here and not shown_its_own:
+        raise BadRequest(f"engine.devices={here}: this machine has {count} CUDA devices")
+
+
+def own_device(settings: EngineSettings) -> torch.device:
+    """The device of this process: its own of the machine's GPUs where several processes train."""
+    device = pick_device(settings.device)
+    if device.type != "cuda" or distributed.given_size() == 1:
+        return device
+    # A scheduler may show each process its own GPU alone.
+    count = torch.cuda.device_count()
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) if count > 1 else 0)
 
 
 def has_fast_bf16(device: torch.device) -> bool:

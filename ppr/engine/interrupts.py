@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 from ppr.errors import PprError
 
@@ -19,6 +20,17 @@ class Interrupted(PprError):
     """The run was asked to stop and has saved a checkpoint; the same command goes on."""
 
     exit_code = 130
+
+
+class Pruned(PprError):
+    """The search that the run is a trial of does not want it to go on; `record` says why."""
+
+    def __init__(self, message: str, record: Mapping[str, Any]) -> None:
+        super().__init__(message, record)  # both, so that it can be pickled
+        self.message, self.record = message, record
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class StopRequest:

@@ -7,6 +7,7 @@ there and are read every `log_every` steps.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,13 +16,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ppr.engine import distributed
 from ppr.engine.batches import Batch, Batches, total_steps
 from ppr.engine.checkpoints import checkpoints, load_checkpoint, save_checkpoint
-from ppr.engine.device import autocast
 from ppr.engine.ema import MovingAverage
+from ppr.engine.gradients import Gradients
 from ppr.engine.interrupts import Interrupted
 from ppr.engine.meter import Meter
 from ppr.engine.seeding import generator, random_states, restore_random_states
+from ppr.engine.sync_batchnorm import synchronise_batchnorm
 from ppr.errors import BadRequest, RunFailed
 from ppr.results.files import MetricsLog
 from ppr.tasks.bench import Bench
@@ -29,13 +32,17 @@ from ppr.tasks.training import TrainingTask
 
 
 class Loop:
-    """Trains a task; `on_epoch(epoch)` is called after each."""
+    """Trains a task; `on_epoch(epoch)` is called after each.
+
+    `sharing` is how many runs train in this process at once: each counts its share of the time.
+    """
+
+    sharing = 1
 
     def __init__(self, task: TrainingTask, bench: Bench) -> None:
         settings = bench.settings
-        if settings.accumulate > 1 and task.batch_wide:
-            why = "the task's loss compares the samples of a whole batch, which cannot be cut"
-            raise BadRequest(f"engine.accumulate={settings.accumulate}: {why}; allowed: 1")
+        if settings.sync_batchnorm and distributed.size() > 1:
+            synchronise_batchnorm(task, bench.device)
         self.task, self.bench, self.settings, self.device = task, bench, settings, bench.device
         self.batches = Batches(
             bench.dataset.train,
@@ -55,16 +62,19 @@ class Loop:
         self.base_rates = [group["lr"] for group in self.optimizer.param_groups]
         self.scaler = torch.amp.GradScaler(bench.device.type, enabled=bench.precision == "fp16")
         self.ema = MovingAverage(task, settings.ema_decay) if settings.ema_decay else None
-        self.random = generator(bench.device, bench.seed, "augment")
-        self.metrics = MetricsLog(bench.folder / "metrics.jsonl")
-        self.timing = MetricsLog(bench.folder / "timing.jsonl")
+        self.random = generator(bench.device, bench.seed, "augment", *distributed.own_stream())
+        self.gradients = Gradients(task, bench, self.scaler)
+        self.metrics, self.timing = (
+            MetricsLog(bench.folder / name if distributed.is_main() else os.devnull)
+            for name in ("metrics.jsonl", "timing.jsonl")
+        )
         self.meter = Meter()
         self.step = 0
         self.skipped = 0
         self.seconds = self._logged = 0.0
         self._since = self._saved = time.perf_counter()
         self.extra: dict[str, Any] = {}
-        self._model = torch.compile(task) if settings.compile else task
+        self._votes = distributed.Votes()
 
     def fit(self, on_epoch: Callable[[int], None]) -> None:
         """Train from where the newest checkpoint left off, or from the start.
@@ -88,13 +98,15 @@ class Loop:
                     self.log()
                 if self.step % self.batches.steps_per_epoch == 0 or self.step == self.total:
                     self.end_epoch(epoch, on_epoch)
-                if self.bench.stop:
+                due = time.perf_counter() - self._saved > self.settings.checkpoint_seconds
+                stop, save = self._votes(bool(self.bench.stop), due)
+                if stop or save:
                     self.save()
+                if stop:
                     raise Interrupted(f"stopped at step {self.step} of {self.total}: saved")
-                if time.perf_counter() - self._saved > self.settings.checkpoint_seconds:
-                    self.save()
                 if self.step == self.total:
                     break
+        self._votes.settle()
 
     def update(self, batch: Batch) -> None:
         """One optimizer step."""
@@ -113,25 +125,8 @@ class Loop:
         self.meter.add(values)
 
     def backward(self, batch: Batch) -> dict[str, Tensor]:
-        """Accumulate the gradient of a batch, in as many parts as `accumulate` says."""
-        parts = self.settings.accumulate
-        if parts == 1:
-            return self._backward(batch, 1)
-        cuts = zip(
-            *(x.chunk(parts) for x in (batch.inputs, batch.targets, batch.indices)), strict=True
-        )
-        values = [self._backward(Batch(*cut), len(cut[0]) / len(batch.inputs)) for cut in cuts]
-        return {key: torch.stack([part[key] for part in values]).mean() for key in values[0]}
-
-    def _backward(self, batch: Batch, share: float) -> dict[str, Tensor]:
-        inputs = self.task.prepare(batch, self.random)
-        if self.settings.channels_last and inputs.dim() == 4:
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
-        with autocast(self.device, self.bench.precision):
-            outputs = self._model(inputs)
-        values = self.task.loss(outputs.float(), batch)
-        torch.autograd.backward(self.scaler.scale(values["loss"] * share))
-        return {key: value.detach() for key, value in values.items()}
+        """Add the gradient of a batch to the parameters; the loss and what is logged beside it."""
+        return self.gradients.backward(batch, self.random)
 
     def set_rate(self) -> None:
         factor = self.factor(self.step)
@@ -165,7 +160,7 @@ class Loop:
     def _count_time(self) -> None:
         """Add what has passed since the last call to the time spent training."""
         now = time.perf_counter()
-        self.seconds += now - self._since
+        self.seconds += (now - self._since) / self.sharing
         self._since = now
 
     def _check_finite(self) -> None:
@@ -185,39 +180,62 @@ class Loop:
         """Write a checkpoint of all that the next step depends on."""
         self._check_finite()
         self._count_time()
+        random = {"augment": self.random.get_state(), **random_states(self.device)}
+        first, *others = distributed.gathered(random)
         state = {
             "step": self.step,
             "task": self.task.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "ema": self.ema.average if self.ema else None,
-            "random": {"augment": self.random.get_state(), **random_states(self.device)},
+            "random": first,
+            "random_of_others": others,
             "meter": self.meter.state(),
-            "metrics_bytes": self.metrics.offset,
+            "metrics_bytes": self.metrics.offset if distributed.is_main() else 0,
             "seconds": self.seconds,
             "skipped": self.skipped,
             "extra": self.extra,
         }
-        save_checkpoint(self.bench.folder / "checkpoints", self.step, state)
+        folder = self.bench.folder / "checkpoints"
+        distributed.from_main(lambda: save_checkpoint(folder, self.step, state))
         self._saved = time.perf_counter()
 
     def resume(self) -> None:
-        """Take up the newest whole checkpoint; forget what was logged after it."""
+        """Take up the newest whole checkpoint; forget what was logged after it.
+
+        Raises:
+            BadRequest: it was made on another number of devices, whose random numbers differ.
+            RunFailed: the processes of the run do not see the same one.
+        """
         state = load_checkpoint(self.bench.folder / "checkpoints")
+        if len(set(distributed.gathered(state and state["step"]))) > 1:
+            raise RunFailed(
+                f"{self.bench.folder}: not the same checkpoint on every machine; results.root must "
+                "be on a file system that they share"
+            )
         if state is None:
-            self.metrics.truncate(0)
-            self.timing.truncate(0)
+            if distributed.is_main():
+                self.metrics.truncate(0)
+                self.timing.truncate(0)
             return
+        streams = [state["random"], *state.get("random_of_others", [])]
+        if len(streams) != distributed.size():
+            raise BadRequest(
+                f"the checkpoint at step {state['step']} was made on {len(streams)} devices, this "
+                f"run has {distributed.size()}; go on with as many, or start again with --force"
+            )
+        random = streams[distributed.rank()]
         self.step = state["step"]
         self.task.load_state_dict(state["task"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         if self.ema is not None:
             self.ema.load(state["ema"])
-        self.random.set_state(state["random"].pop("augment"))
-        restore_random_states(state["random"], self.device)
+        self.random.set_state(random.pop("augment"))
+        restore_random_states(random, self.device)
         self.meter.load(state["meter"], self.device)
-        self.metrics.truncate(state["metrics_bytes"])
+        if distributed.is_main():
+            self.metrics.truncate(state["metrics_bytes"])
         self.seconds = state["seconds"]
         self.skipped = state["skipped"]
         self.extra = state["extra"]

@@ -22,6 +22,11 @@ class Meter:
         for key, value in values.items():
             self._values.setdefault(key, []).append(value)
 
+    def extend(self, values: dict[str, Tensor]) -> None:
+        """Add those of several steps at once, [steps] each."""
+        for key, several in values.items():
+            self._values.setdefault(key, []).extend(several.unbind())
+
     def read(self) -> dict[str, list[float]]:
         """Every step's values; waits for the device."""
         return {key: torch.stack(values).tolist() for key, values in self._values.items()}

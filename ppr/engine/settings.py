@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any, get_type_hints
 
+from ppr.errors import BadRequest
 from ppr.fields import Count, Fraction, Literal, NonNegative, Positive
 from ppr.registry import Field
 
@@ -33,10 +34,16 @@ class EngineSettings:
         nonfinite: what a NaN or infinite loss does: stop the run, or skip the step.
         evaluate_every: epochs between evaluations on the validation split; 0 for none.
         monitor: the validation metric, as "knn/top1", whose best epoch is kept.
-        sync_batchnorm: batch statistics over all devices.
+        sync_batchnorm: batch statistics over all devices, so that the numbers are those of one.
+        micro_batch: samples whose activations are held at a time (gradient caching, Gao et al.
+            2021, arXiv 2101.06983); the gradient is that of the whole batch. BatchNorm sees the
+            micro-batch, hence this is science.
 
     Machine:
         device: auto picks cuda, then mps, then cpu.
+        devices: of one machine that a run trains on, a process each, with equal shares of a batch;
+            on a cluster, of each of `launcher.nodes`.
+        seeds_per_process: seeds of one variant that train together in one process, vectorised.
         compile: torch.compile the model.
         channels_last: memory layout of image models.
         deterministic: refuse operations whose result varies from run to run.
@@ -58,8 +65,11 @@ class EngineSettings:
     evaluate_every: int = 0
     monitor: str | None = None
     sync_batchnorm: bool = False
+    micro_batch: Count | None = None
 
     device: str = machine("auto")
+    devices: Count = machine(1)
+    seeds_per_process: Count = machine(1)
     compile: bool = machine(False)
     channels_last: bool = machine(True)
     deterministic: bool = machine(False)
@@ -80,3 +90,16 @@ def engine_fields() -> dict[str, Field]:
 
 
 MACHINE_FIELDS = frozenset(f.name for f in fields(EngineSettings) if f.metadata.get("machine"))
+
+
+def check_share(batch_size: int, devices: int) -> None:
+    """Refuse a batch that cannot be shared out.
+
+    Raises:
+        BadRequest: `devices`, all in all, do not get equal shares.
+    """
+    if batch_size % devices:
+        below = batch_size // devices * devices
+        near = f"{below} or {below + devices}" if below else str(devices)
+        what = f"{devices} devices take equal shares of it"
+        raise BadRequest(f"engine.batch_size={batch_size}: {what}; use {near}")

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from ppr.engine import distributed
 from ppr.engine.checkpoints import load_weights, save_weights
 from ppr.engine.device import autocast, describe_device, peak_memory
 from ppr.engine.loop import Loop
@@ -26,45 +28,60 @@ def train_and_evaluate(task: TrainingTask, bench: Bench) -> Outcome:
     Raises:
         BadRequest: `engine.monitor` or an evaluator does not fit the task or the data.
     """
-    task.to(bench.device)
-    if bench.settings.channels_last:
-        task.to(memory_format=torch.channels_last)
-    untrained = None
-    if task.reports_untrained:
-        bench.watcher.phase("evaluating the untrained encoder")
-        untrained = evaluate(task, bench, "test")
-    monitor = Monitor(task, bench)
-    loop = Loop(task, bench)
-    loop.extra = monitor.best
-    seed_everything(bench.seed, "train")
-    monitor.attach(loop)
-    loop.fit(monitor.after_epoch)
-    if loop.ema is not None:
-        task.load_state_dict(loop.ema.average)
-    save_weights(bench.folder / WEIGHTS, task.state_dict())
-    bench.watcher.phase("evaluating the last epoch")
-    metrics = evaluate(task, bench, "test")
-    best = None
-    if monitor.best:
-        bench.watcher.phase("evaluating the best epoch")
-        task.load_state_dict(load_weights(bench.folder / BEST_WEIGHTS))
-        best = {**monitor.best, "metrics": evaluate(task, bench, "test")}
-    loop.metrics.close()
-    loop.timing.close()
-    return Outcome(
-        metrics=metrics,
-        untrained=untrained,
-        best=best,
-        protocol=_protocol(task, bench, loop),
-        data=_data(bench),
-        cost=_cost(task, bench, loop),
-    )
+    training = Training(task, bench)
+    training.loop.fit(training.monitor.after_epoch)
+    return training.finish()
+
+
+class Training:
+    """A task with what is done before and after its loop, which the caller lets run."""
+
+    def __init__(self, task: TrainingTask, bench: Bench) -> None:
+        self.task, self.bench = task, bench
+        task.to(bench.device)
+        if bench.settings.channels_last:
+            task.to(memory_format=torch.channels_last)
+        self.untrained = None
+        if task.reports_untrained:
+            bench.watcher.phase("evaluating the untrained encoder")
+            self.untrained = evaluate(task, bench, "test")
+        self.monitor = Monitor(task, bench)
+        self.loop = Loop(task, bench)
+        self.loop.extra = self.monitor.best
+        seed_everything(bench.seed, "train", *distributed.own_stream())
+        self.monitor.attach(self.loop)
+
+    def finish(self) -> Outcome:
+        """Keep the weights and evaluate the last epoch, and the best on validation, on test."""
+        task, bench, loop = self.task, self.bench, self.loop
+        if loop.ema is not None:
+            task.load_state_dict(loop.ema.average)
+        distributed.from_main(lambda: save_weights(bench.folder / WEIGHTS, task.state_dict()))
+        bench.watcher.phase("evaluating the last epoch")
+        metrics = evaluate(task, bench, "test")
+        best = None
+        if self.monitor.best:
+            bench.watcher.phase("evaluating the best epoch")
+            if distributed.is_main():  # evaluating begins with giving the others the same
+                task.load_state_dict(load_weights(bench.folder / BEST_WEIGHTS))
+            best = {**self.monitor.best, "metrics": evaluate(task, bench, "test")}
+        loop.metrics.close()
+        loop.timing.close()
+        return Outcome(
+            metrics=metrics,
+            untrained=self.untrained,
+            best=best,
+            protocol=_protocol(task, bench, loop),
+            data=_data(bench),
+            cost=_cost(task, bench, loop),
+        )
 
 
 def evaluate(
     task: TrainingTask, bench: Bench, split: str, only: str | None = None
 ) -> dict[str, dict[str, float]]:
     """Every evaluator of the config (or one) on a split: name -> metric -> value."""
+    distributed.synchronise(task)
     subject = Subject(
         encoder=task.encoder,
         classifier=task.classifier,
@@ -79,7 +96,8 @@ def evaluate(
         target_split=split,  # type: ignore[arg-type]
     )
     found = bench.evaluators()
-    return {name: found[name](subject) for name in found if only in (None, name)}
+    values = {name: found[name](subject) for name in found if only in (None, name)}
+    return distributed.shared(values)
 
 
 class Monitor:
@@ -121,13 +139,16 @@ class Monitor:
             raise BadRequest(f"engine.monitor={self.path}: {name} measures {', '.join(values)}")
         logged = {f"validation/{name}/{key}": value for key, value in values.items()}
         self.loop.metrics.write({"step": self.loop.step, "epoch": done, **logged})
-        self.bench.watcher.evaluated(self.loop.step, done, logged)
+        self.loop.metrics.flush()  # who is told of it may look there, or end the run
+        watcher = self.bench.watcher
+        distributed.from_main(lambda: watcher.evaluated(self.loop.step, done, logged))
         self.best = self.loop.extra
         if values[metric] > self.best.get("value", float("-inf")):
             chosen = f"validation/{self.path}"
             self.best = {"epoch": done, "chosen_by": chosen, "value": values[metric]}
             self.loop.extra = self.best
-            save_weights(self.bench.folder / BEST_WEIGHTS, self.task.state_dict())
+            path = self.bench.folder / BEST_WEIGHTS
+            distributed.from_main(lambda: save_weights(path, self.task.state_dict()))
 
 
 def _protocol(task: TrainingTask, bench: Bench, loop: Loop) -> dict[str, Any]:
@@ -144,7 +165,24 @@ def _protocol(task: TrainingTask, bench: Bench, loop: Loop) -> dict[str, Any]:
         "precision": bench.precision,
         "skipped_steps": loop.skipped,
         "evaluators": described,
+        **_parts(task, bench),
     }
+
+
+def _parts(task: TrainingTask, bench: Bench) -> dict[str, Any]:
+    """Over how many devices a step was done, and what BatchNorm saw of its batch, where not all."""
+    found: dict[str, Any] = {}
+    devices, micro = distributed.size(), bench.settings.micro_batch
+    seen = own = bench.settings.batch_size // devices
+    if devices > 1:
+        found["devices"] = devices
+    if micro is not None and micro < own:
+        found["micro_batch"] = seen = micro
+    if found and any(isinstance(part, _BatchNorm) for part in task.modules()):
+        together = devices if bench.settings.sync_batchnorm else 1
+        of = f"{together} devices" if together > 1 else "one device" if devices > 1 else "the batch"
+        found["batch statistics over"] = f"{seen * together} samples of {of}"
+    return found
 
 
 def _data(bench: Bench) -> dict[str, Any]:
@@ -164,6 +202,12 @@ def _cost(task: TrainingTask, bench: Bench, loop: Loop) -> Mapping[str, Any]:
         "train_seconds": round(loop.seconds, 3),
         "samples_per_second": round(samples / max(loop.seconds, 1e-9), 1),
         "peak_memory_bytes": peak_memory(bench.device),
-        "device": describe_device(bench.device),
+        "device": _devices(bench),
         "parameters": sum(p.numel() for p in task.parameters()),
     }
+
+
+def _devices(bench: Bench) -> str:
+    count = distributed.size()
+    one = describe_device(bench.device)
+    return one if count == 1 else f"{count} x {one}"

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from ppr.data.dataset import Dataset, Split
-from ppr.engine import seeding
+from ppr.engine import distributed, seeding
 from ppr.errors import BadRequest, RunFailed
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class Subject:
     inputs (None: they are used as they are) and `train_transform` is its random counterpart.
     `workers` are the processes that read a streamed split.
     `by`, in the methods, is the config path of the asking evaluator; errors begin with it.
+    On several devices each encodes its share of a split, and all have all features.
     """
 
     encoder: nn.Module
@@ -106,6 +107,10 @@ class Subject:
         transform = self.train_transform
         if transform is None:
             raise BadRequest(f"{by}.augment=True: this task has no train augmentation to apply")
+        if distributed.size() > 1:  # or each device would draw the same for its share
+            drawn = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+            own = seeding.derive(drawn, distributed.rank())
+            generator = torch.Generator(generator.device).manual_seed(own)
         return self._encode("train", rows, lambda inputs: transform(inputs, generator))
 
     def logits(self, split: str, by: str = "evaluator") -> tuple[Tensor, Tensor]:
@@ -129,14 +134,25 @@ class Subject:
     def _encode(
         self, split: str, rows: Tensor | None, transform: Callable[[Tensor], Tensor]
     ) -> Tensor:
-        """The one loop over a split, or its `rows`: read, transform, encode. [N, F] in float32."""
+        """A split, or its `rows`, encoded on all devices. [N, F] in float32."""
         size = len(self.split(split)) if rows is None else len(rows)
         if size == 0:
             raise BadRequest(f"dataset {self.dataset.name!r}: its {split} split is empty")
+        part = distributed.share(size)
+        own = len(range(size)[part])
+        # With nothing to do it encodes one row and drops it: it must know how wide features are.
+        features = self._encode_part(split, rows, part if own else slice(0, 1), transform)
+        return distributed.gather_shares(features[:own], size)
+
+    def _encode_part(
+        self, split: str, rows: Tensor | None, part: slice, transform: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """The one loop over a part of a split, or of its `rows`: read, transform, encode."""
+        size = part.stop - part.start
         features: Tensor | None = None
         done = 0
         with evaluating(self.encoder), torch.no_grad():
-            for inputs in self._inputs(split, rows):
+            for inputs in self._inputs(split, rows, part):
                 ready = transform(inputs)
                 with self.autocast():  # not over the transform, which computes in float32
                     encoded = self.encoder(ready)
@@ -150,15 +166,15 @@ class Subject:
         assert features is not None
         return features
 
-    def _inputs(self, name: str, rows: Tensor | None) -> Iterator[Tensor]:
+    def _inputs(self, name: str, rows: Tensor | None, part: slice) -> Iterator[Tensor]:
         split = self.split(name)
         batches: Iterable[Tensor]
         if isinstance(split, Split):
             here = split.inputs.device
-            inputs = split.inputs if rows is None else split.inputs[rows.to(here)]
+            inputs = split.inputs[part if rows is None else rows[part].to(here)]
             batches = torch.split(inputs, self.batch_size)
         else:
-            wanted = torch.arange(len(split)) if rows is None else rows.cpu()
+            wanted = (torch.arange(len(split)) if rows is None else rows.cpu())[part]
             batches = DataLoader(
                 _Streamed(split),
                 batch_size=None,

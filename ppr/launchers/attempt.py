@@ -10,18 +10,19 @@ from ppr.config.compose import Config
 from ppr.errors import PprError
 from ppr.results.files import write_json
 from ppr.results.lock import RunBusy
-from ppr.results.tree import FAILURE, SUMMARY
+from ppr.results.tree import FAILURE, PRUNED, SUMMARY
 from ppr.tasks.bench import Watcher
 
 
 def attempt(config: Config, watcher: Watcher, *, force: bool) -> dict[str, Any]:
     """Do the run, go on with it, or find it done."""
-    from ppr.engine.interrupts import Interrupted
+    from ppr.engine.distributed import ProcessLost
+    from ppr.engine.interrupts import Interrupted, Pruned
     from ppr.run import execute, run_directory
 
     try:
         return execute(config, watcher, force=force)
-    except (Interrupted, RunBusy):
+    except (Interrupted, Pruned, RunBusy, ProcessLost):
         raise
     except Exception as error:
         note_failure(run_directory(config), reason(error))
@@ -38,7 +39,7 @@ def reason(error: BaseException) -> str:
 
 def note_failure(folder: Path, error: str) -> None:
     """Leave in a run directory why the run failed, unless it has finished after all."""
-    if not (folder / SUMMARY).exists():
+    if not any((folder / name).exists() for name in (SUMMARY, PRUNED)):
         folder.mkdir(parents=True, exist_ok=True)
         now = datetime.now().astimezone().isoformat(timespec="seconds")
         write_json(folder / FAILURE, {"error": error, "time": now})

@@ -22,11 +22,13 @@ class Tally(Display):
         self.sweep, self.total = sweep, total
         self.summaries: dict[int, Mapping[str, Any]] = {}
         self.failures: dict[int, str] = {}
-        self.stopped = 0
+        self.stopped = self.cut = 0
 
     def finished(self, task: Task, summary: Mapping[str, Any]) -> None:
         self.summaries[task.index] = summary
-        self.say(task, f"{_first_metric(summary)}{summary['cost']['seconds']:.1f} s")
+        # A search goes by validation, and so does who watches it.
+        metric = _best_metric(summary) if self.sweep.search else _first_metric(summary)
+        self.say(task, f"{metric}{summary['cost']['seconds']:.1f} s")
 
     def failed(self, task: Task, error: str, again: bool) -> None:
         if again:
@@ -34,6 +36,15 @@ class Tally(Display):
             return
         self.failures[task.index] = error
         self.say(task, f"FAILED  {error}  (log: {task.log})", err=True)
+
+    def pruned(self, task: Task, why: str) -> None:
+        self.cut += 1
+        self.say(task, why)
+
+    @property
+    def over(self) -> int:
+        """How many runs are done with: all but those that were asked to stop, or are to come."""
+        return len(self.summaries) + len(self.failures) + self.cut
 
     def interrupted(self, task: Task) -> None:
         self.stopped += 1
@@ -49,8 +60,7 @@ class Lines(Tally):
     """A line for each run that ends."""
 
     def say(self, task: Task, what: str, err: bool = False) -> None:
-        over = len(self.summaries) + len(self.failures)
-        line = f"[{over}/{self.total}] {self.sweep.label(task.index)}  {what}"
+        line = f"[{self.over}/{self.total}] {self.sweep.label(task.index)}  {what}"
         click.echo(line, err=err)
 
 
@@ -74,8 +84,7 @@ class Bars(Tally):
         from rich.text import Text
 
         self.progress.remove_task(self.bars.pop(task.index))
-        over = len(self.summaries) + len(self.failures)
-        self.progress.update(self.whole, completed=over)
+        self.progress.update(self.whole, completed=self.over)
         line = f"{self.sweep.label(task.index)}  {what}"
         self.progress.console.print(Text(line, style="red" if err else ""), soft_wrap=True)
 
@@ -85,6 +94,11 @@ def _first_metric(summary: Mapping[str, Any]) -> str:
         if not path.startswith(("untrained/", "best/", "cost/")):
             return f"{path} {text(value)}  "
     return ""
+
+
+def _best_metric(summary: Mapping[str, Any]) -> str:
+    best = summary.get("best")
+    return f"{best['chosen_by']} {text(best['value'])}  " if best else ""
 
 
 @contextmanager

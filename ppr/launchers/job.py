@@ -1,5 +1,8 @@
 """What a SLURM job does: its runs, and what becomes of them when it is stopped or killed.
 
+A run on several devices is a job of several tasks, each a process of the run; the first speaks for
+all of them.
+
 A job that is asked to stop (a time limit, a preemption) saves within a step and hands the signal to
 submitit, which requeues it. A job that is killed with no warning is requeued by its batch script,
 which calls this module; one whose node died, by SLURM. However it comes back, it goes on from
@@ -11,50 +14,58 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ppr import registry
 from ppr.config.compose import Config
+from ppr.config.places import Extensions
 from ppr.engine.interrupts import StopRequest, stop_on_signal
 from ppr.errors import RunFailed
 from ppr.launchers.queue import slurm, still_running
-from ppr.launchers.sweep import JOBS, load
+from ppr.launchers.sweep import JOBS, Sweep, load
+from ppr.results.tree import FAILURE
 
 
 @dataclass(frozen=True)
 class Job:
-    """The function that submitit runs: one run of a sweep, or several, `jobs` at a time."""
+    """The function that submitit runs: one run of a sweep, or several, `jobs` at a time.
+
+    `study`: the sweep whose trials it does, of a search that learns from them.
+    """
 
     folder: Path
     configs: Mapping[int, Config]
-    plugins: Sequence[str]
+    extensions: Extensions
     retries: int
     jobs: int
     force: bool
+    study: Sweep | None = None
 
     def __call__(self) -> None:
         restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
         job = job_id()
         # Where sbatch does not pass the environment on, the results still go where they should.
         os.environ["PPR_RESULTS"] = str(self.folder.parent.parent)
-        for path in self.plugins:
-            registry.add_plugin(path)
+        self.extensions.add()
         kills = unwarned(self.folder, job, restarts)
         if kills > self.retries:
             raise RunFailed(_too_often(kills, self.retries))
         # A job that comes back goes on with what it began, whatever --force said.
         current = replace(self, force=self.force and not restarts)
+        _meet()
         with stop_on_signal(patient=True) as stop:
             failures = current.run(stop)
+        if os.environ.get("RANK", "0") != "0":
+            return  # the first task sees to the rest
         left = [index for index in self.configs if index not in failures and not self._done(index)]
-        if left and stop and still_running(job):
+        unfinished = bool(left) or (self.study is not None and bool(stop))
+        if unfinished and stop and still_running(job):
             note_warned(self.folder, job, stop)
             _requeue()
-        if failures or left:
+        if failures or unfinished:
             raise RunFailed("; ".join(failures.values()) or "stopped, saved")
 
     def _done(self, index: int) -> bool:
@@ -70,7 +81,7 @@ class Job:
 
     def run(self, stop: StopRequest) -> dict[int, str]:
         """Do the runs; what failed. A job of one run fails with that run's own error."""
-        if len(self.configs) > 1:
+        if self.study is not None or len(self.configs) > 1:
             return self._run_packed(stop)
         from ppr.engine.interrupts import Interrupted
         from ppr.launchers.attempt import attempt
@@ -86,13 +97,16 @@ class Job:
 
     def _run_packed(self, stop: StopRequest) -> dict[int, str]:
         from ppr.launchers.display import Lines
-        from ppr.launchers.pool import Task, make_slots, run_tasks, visible_devices
+        from ppr.launchers.launch import Order
+        from ppr.launchers.pool import make_slots, run_tasks, visible_devices
 
-        sweep = load(self.folder)
-        tasks = [Task(i, c, sweep.local_log(i), self.force) for i, c in self.configs.items()]
-        display = Lines(sweep, len(tasks))
+        sweep = self.study or load(self.folder)
+        trials = sweep.search["trials"] if self.study else 0
+        order = Order(sweep, {}, self.configs, self.force, trials=trials)
+        display = Lines(sweep, order.total)
         slots = make_slots(self.jobs, visible_devices("auto"))
-        run_tasks(tasks, slots, display, stop, retries=self.retries, plugins=self.plugins)
+        with order.tasks(job_id(), display) as (tasks, told):
+            run_tasks(tasks, slots, told, stop, retries=self.retries)
         return {index: f"{sweep.label(index)}: {e}" for index, e in display.failures.items()}
 
 
@@ -100,6 +114,15 @@ def job_id() -> str:
     """This job's id as submitit and squeue give it."""
     array = os.environ.get("SLURM_ARRAY_JOB_ID")
     return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}" if array else os.environ["SLURM_JOB_ID"]
+
+
+def _meet() -> None:
+    """Tell torch.distributed of the job's tasks, where there are several."""
+    from submitit.helpers import TorchDistributedEnvironment
+
+    tasks = TorchDistributedEnvironment()
+    if tasks.world_size > 1:
+        tasks.export(set_cuda_visible_devices=False, overwrite=True)
 
 
 def _requeue() -> None:
@@ -139,6 +162,11 @@ def after_kill(folder: Path, retries: int, code: int) -> None:
     job = job_id()
     if not still_running(job):
         return  # it is being cancelled or requeued: SLURM's doing, not a kill
+    sweep = load(folder)
+    folders = [sweep.run_folder(index) for index in sweep.points_of_jobs().get(job, [])]
+    several = int(os.environ.get("SLURM_NTASKS", "1")) > 1
+    if several and any((path / FAILURE).exists() for path in folders):
+        return  # srun killed the other tasks of a run that has failed
     kills = unwarned(folder, job, int(os.environ.get("SLURM_RESTART_COUNT", "0"))) + 1
     how = f"killed by {signal.Signals(code - 128).name}"
     if kills <= retries:
@@ -146,9 +174,8 @@ def after_kill(folder: Path, retries: int, code: int) -> None:
         slurm("scontrol", "requeue", job)
         return
     print(f"ppr: {how}; {_too_often(kills, retries)}", flush=True)
-    sweep = load(folder)
-    for index in sweep.points_of_jobs().get(job, []):
-        note_failure(sweep.run_folder(index), f"its job was {how}; {_too_often(kills, retries)}")
+    for path in folders:
+        note_failure(path, f"its job was {how}; {_too_often(kills, retries)}")
 
 
 if __name__ == "__main__":

@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import click
 
 from ppr import registry
 from ppr.config.compose import Config, compose
-from ppr.config.places import add_config_dir
+from ppr.engine.stackable import refuse_unstackable
 from ppr.errors import BadRequest
-from ppr.launchers.plan import about, make_plan, seconds_of
-from ppr.launchers.states import UNDER_WAY, states
-from ppr.launchers.sweep import CANCELLED, Sweep, open_sweep
+from ppr.launchers.estimate import estimate
+from ppr.launchers.plan import Plan, about, make_plan
+from ppr.launchers.pool import Display, Task, grouped
+from ppr.launchers.states import UNDER_WAY, states, under_way
+from ppr.launchers.sweep import CANCELLED, LOCAL, Sweep, open_sweep
 from ppr.report.terminal import count
 from ppr.results.files import read_json
 from ppr.results.tree import SUMMARY, claim
+from ppr.trackers.live import check_tracker
 
 
 @dataclass(frozen=True)
 class Order:
-    """What a launcher is handed: its config, and the runs to do by their place in the sweep."""
+    """What a launcher is handed: its config, and the runs to do by their place in the sweep.
+
+    A search that learns from its trials has `trials` to do instead, each much like `example`.
+    """
 
     sweep: Sweep
     launcher: Mapping[str, Any]
@@ -32,27 +39,76 @@ class Order:
     force: bool = False
     quiet: bool = False
     as_json: bool = False
+    trials: int = 0
+    example: Config | None = None
+
+    def __post_init__(self) -> None:
+        for config in self.kinds:
+            refuse_unstackable(config.values)
 
     @property
     def silent(self) -> bool:
         return self.quiet or self.as_json
 
+    @property
+    def total(self) -> int:
+        """How many runs there are to do."""
+        return len(self.configs) or self.trials
+
+    @property
+    def kinds(self) -> list[Config]:
+        """The configs to do; of a search, one that stands for them."""
+        return [*self.configs.values(), *([self.example] if self.example else [])]
+
+    @contextmanager
+    def tasks(self, job: str, display: Display) -> Iterator[tuple[Iterable[Task], Display]]:
+        """The runs to do for a pool, and who is to be told of them."""
+        if not self.sweep.adaptive:
+            yield (
+                grouped(
+                    Task(index, config, self.sweep.local_log(index), self.force)
+                    for index, config in self.configs.items()
+                ),
+                display,
+            )
+            return
+        from ppr.launchers.trials import trials
+
+        with trials(self.sweep, job, display) as asking:
+            yield asking, asking
+
     def describe(self, at_a_time: int) -> str:
         """`15 runs: 3 done, 12 to do, about 2.0 hours, 2 at a time (sweep …)`."""
+        if self.sweep.adaptive:
+            trials = self.sweep.search["trials"]
+            before = f"{trials - self.trials} done, " if trials > self.trials else ""
+            left = f"{self.trials} to do, {self._time(at_a_time)}"
+            return f"{count(trials, 'trial')}: {before}{left} (sweep {self.sweep.id})"
         total, todo = len(self.sweep.points), len(self.configs)
         done = sum((self.sweep.run_folder(index) / SUMMARY).exists() for index in range(total))
         parts = [f"{done} done"] if done and not self.force else []
         if total > done + todo:
             parts.append(f"{total - done - todo} under way or left alone")
-        seconds = seconds_of(self.configs.values(), self.sweep.root)
-        parts.append(f"{todo} to do, {about(seconds, min(at_a_time, todo))}")
+        parts.append(f"{todo} to do, {self._time(at_a_time)}")
         return f"{count(total, 'run')}: {', '.join(parts)} (sweep {self.sweep.id})"
+
+    def _time(self, at_a_time: int) -> str:
+        # Where a sweep is handed to a cluster, this machine's steps would tell little of its own.
+        here = self.launcher["name"] == LOCAL
+        found = estimate(self.kinds, self.sweep.root, measuring=here)
+        if not found.recorded and not found.measured:
+            reasons = dict.fromkeys(found.unknown.values()) or ["no such run is recorded yet"]
+            return f"hours unknown ({'; '.join(reasons)})"
+        share = self.total / len(self.kinds)  # of a search: all trials by the one that is known
+        known = about(found.seconds * share, min(at_a_time, self.total))
+        if self.sweep.adaptive:
+            return f"{known}, from {'recorded runs' if found.recorded else 'a few measured steps'}"
+        return f"{known}, {found.origin}"
 
 
 def run_sweep(
     words: Sequence[str],
     *,
-    config_dirs: Sequence[Path] = (),
     yes: bool = False,
     force: bool = False,
     quiet: bool = False,
@@ -65,7 +121,12 @@ def run_sweep(
         RunBusy: another process is at the same sweep on this machine.
     """
     plan = make_plan(words, confirmed=yes)
-    sweep, places = open_sweep(plan, words, config_dirs)
+    check_tracker(plan.example)
+    sweep, places = open_sweep(plan, words)
+    if sweep.adaptive:
+        if force:
+            raise BadRequest("--force: a search goes on; begin another with sweeper.study=NAME")
+        return _run_search(plan, sweep, quiet, as_json)
     before = states(sweep) if sweep.submissions else {}
     configs = {
         place: config
@@ -80,11 +141,51 @@ def run_sweep(
         busy = sum(point.state in UNDER_WAY for point in before.values())
         shown = f"{len(places) - busy} done" + (f", {busy} under way" if busy else "")
         click.echo(f"{count(len(places), 'run')}: {shown} (sweep {sweep.id})")
+    _conclude(sweep, places, plan, quiet, as_json)
+    return code
+
+
+def _run_search(plan: Plan, sweep: Sweep, quiet: bool, as_json: bool) -> int:
+    """Go on with a search that learns from its trials."""
+    from ppr.sweepers.study import Worker
+
+    jobs = under_way(sweep) - {LOCAL}
+    if jobs:
+        if not (quiet or as_json):
+            click.echo(f"sweep {sweep.id}: {count(len(jobs), 'job')} under way; ppr sweep status")
+        return 0
+    worker = Worker(sweep.folder, sweep.search, plan.space)
+    with worker.lock:
+        worker.ask_again()
+    left, code = worker.left(), 0
+    if left:
+        order = Order(sweep, plan.launcher, {}, False, quiet, as_json, left, plan.example)
+        code = _launch(order)
+    elif not (quiet or as_json):
+        total = count(sweep.search["trials"], "trial")
+        click.echo(f"{total}: {sweep.search['trials']} done (sweep {sweep.id})")
+    sweep.read_trials()
+    _conclude(sweep, range(len(sweep.points)), plan, quiet, as_json)
+    return code
+
+
+def _conclude(sweep: Sweep, places: Iterable[int], plan: Plan, quiet: bool, as_json: bool) -> None:
+    """What there is to say of a sweep once its launcher is done: summaries, what was chosen."""
     if as_json:
         for place in places:
             if (sweep.run_folder(place) / SUMMARY).exists():
                 click.echo(json.dumps(read_json(sweep.run_folder(place) / SUMMARY)))
-    return code
+    if not sweep.search or plan.launcher["name"] != LOCAL:
+        return
+    from ppr.sweepers.chosen import chosen, print_chosen
+
+    sweep.search["chosen"] = chosen(sweep)
+    if not sweep.submissions:  # all of its runs were there before
+        sweep.folder.mkdir(parents=True, exist_ok=True)
+        sweep.submitted(plan.launcher, {LOCAL: []})
+    sweep.write()
+    if not (quiet or as_json):
+        print_chosen(sweep)
 
 
 def retry(sweep: Sweep, words: Sequence[str]) -> int:
@@ -93,12 +194,14 @@ def retry(sweep: Sweep, words: Sequence[str]) -> int:
     Raises:
         BadRequest: there is nothing to do again, or a point's config is no longer what it was.
     """
-    for path in sweep.plugins:
-        registry.add_plugin(path)
-    for folder in sweep.config_dirs:
-        add_config_dir(folder)
+    sweep.extensions.add()
+    os.environ["PPR_RESULTS"] = str(sweep.root)  # for the runs, and the processes that do them
+    if sweep.adaptive:
+        return run_sweep([*sweep.words, *words])
     found = states(sweep)
-    over = [i for i, point in found.items() if point.state not in {"finished", *UNDER_WAY}]
+    over = [
+        i for i, point in found.items() if point.state not in {"finished", "pruned", *UNDER_WAY}
+    ]
     if not over:
         raise BadRequest(f"sweep {sweep.id}: no run has failed or been cut off")
     configs = {}

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import click
 
-from ppr import registry
 from ppr.engine.interrupts import Interrupted, stop_on_signal
 from ppr.fields import Count, Whole
 from ppr.launchers.display import make_display
 from ppr.launchers.launch import Order
-from ppr.launchers.pool import Task, make_slots, run_tasks, visible_devices
+from ppr.launchers.pool import make_slots, run_tasks, visible_devices
 from ppr.launchers.sweep import LOCAL
 from ppr.registry import component
 from ppr.report.terminal import count
@@ -51,25 +50,23 @@ class Local:
         slots = self._slots(order)
         if not order.silent:
             click.echo(order.describe(len(slots)))
-        tasks = [
-            Task(index, config, sweep.local_log(index), order.force)
-            for index, config in order.configs.items()
-        ]
-        plugins = [str(path) for path in registry.plugin_files()]
         with (
             stop_on_signal() as stop,
-            make_display(sweep, len(tasks), order.silent) as display,
+            make_display(sweep, order.total, order.silent) as display,
+            order.tasks(LOCAL, display) as (tasks, told),
         ):
-            run_tasks(tasks, slots, display, stop, retries=self.retries, plugins=plugins)
+            run_tasks(tasks, slots, told, stop, retries=self.retries)
         if stop:
-            left = len(tasks) - len(display.summaries) - len(display.failures)
+            left = order.total - display.over
             raise Interrupted(f"stopped, {count(left, 'run')} left; the same command goes on")
         failed = len(display.failures)
         if failed and not order.quiet:
-            click.echo(f"ppr: {failed} of {count(len(tasks), 'run')} failed", err=True)
+            click.echo(f"ppr: {failed} of {count(order.total, 'run')} failed", err=True)
         return 1 if failed else 0
 
     def _slots(self, order: Order) -> list[dict[str, str]]:
-        wanted = {config["engine"]["device"] for config in order.configs.values()}
+        wanted = {config["engine"]["device"] for config in order.kinds}
         devices = visible_devices(wanted.pop()) if len(wanted) == 1 else []
+        each = max(config["engine"]["devices"] for config in order.kinds)
+        devices = [",".join(devices[i : i + each]) for i in range(0, len(devices) - each + 1, each)]
         return make_slots(self.jobs, devices, self.jobs_per_device)

@@ -1,11 +1,11 @@
-"""What a sweep comes to before anything starts: its points, those done already, the hours left."""
+"""What a sweep comes to before anything starts: its points, or the space that it searches."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
@@ -16,17 +16,31 @@ from ppr import registry
 from ppr.config.compose import Config, compose, expand, parse
 from ppr.errors import BadRequest
 from ppr.results import tree
+from ppr.sweepers.records import comparison_record, study_record
+from ppr.sweepers.space import Axis, read_axes
 
 _NOT_SWEPT = ("launcher", "sweeper", "tracker", "results", "data.root")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The configs of a sweep's points, all with one launcher and one results tree."""
+    """The configs of a sweep's points, all with one launcher and one results tree.
+
+    `search`: the record of a hyper-parameter search. One that learns from its trials has no points
+    yet: `configs` is empty, and `space` what a trial's values are asked from.
+    """
 
     configs: list[Config]
     root: Path
     launcher: Mapping[str, Any]
+    search: Mapping[str, Any] = field(default_factory=dict)
+    space: Sequence[Axis] = ()
+    first: Config | None = None
+
+    @property
+    def example(self) -> Config:
+        """A config of the sweep: the first, or one at the edge of the space."""
+        return self.configs[0] if self.first is None else self.first
 
 
 def make_plan(words: Sequence[str], *, confirmed: bool = False) -> Plan:
@@ -36,21 +50,37 @@ def make_plan(words: Sequence[str], *, confirmed: bool = False) -> Plan:
         BadRequest: the sweep is empty, contradicts itself, names a field that there is not, asks
             for the same run twice, or is larger than `launcher.confirm_above` and not `confirmed`.
     """
-    axes = [override for override in parse(words) if override.is_sweep_override()]
-    _check_axes(axes, parse(words))
-    total = math.prod(_length(axis) for axis in axes)
-    first = compose([_first_word(override) for override in parse(words)])
+    overrides = parse(words)
+    swept = [override for override in overrides if override.is_sweep_override()]
+    _check_axes(swept, overrides)
+    axes = read_axes(overrides)
+    first = compose([_first_word(override, axes) for override in overrides])
     launcher = first["launcher"] or _defaults("local")
     root = tree.results_root(first["results"]["root"])
+    sweeper = registry.make("sweeper", first["sweeper"]) if first["sweeper"] else None
+    searched = sweeper.searched(axes) if sweeper else []
+    lines = {axis.line for axis in searched}
+    if sweeper and sweeper.adaptive:
+        total = first["sweeper"]["trials"]
+    else:
+        listed = [axis for axis in swept if axis.input_line not in lines]
+        total = math.prod(map(_length, listed)) * (first["sweeper"]["trials"] if sweeper else 1)
     if total > launcher["confirm_above"] and not confirmed:
-        hours = _rough_hours(root, first, axes, total)
+        hours = _rough_hours(root, first, swept, total)
         raise BadRequest(
             f"-m: {total:,} runs, {hours}; add --yes to start them all, or sweep over less "
             f"(launcher.confirm_above={launcher['confirm_above']})"
         )
-    configs = [compose(point) for point in expand(words)]
-    _refuse_duplicates(configs)
-    return Plan(configs, root, launcher)
+    if sweeper is None:
+        configs = [compose(point) for point in expand(words)]
+        _refuse_duplicates(configs)
+        return Plan(configs, root, launcher)
+    if sweeper.adaptive:
+        search = study_record(words, first, axes)
+        return Plan([], root, launcher, search, axes, first)
+    trials = [compose(point) for point in sweeper.points(words, first.seed)]
+    configs, search = comparison_record(trials, first, searched)
+    return Plan(configs, root, launcher, search, searched)
 
 
 def _defaults(launcher: str) -> dict[str, Any]:
@@ -63,8 +93,12 @@ def _check_axes(axes: Sequence[Override], overrides: Sequence[Override]) -> None
     for axis in axes:
         key, line = axis.key_or_group, axis.input_line
         if not axis.is_discrete_sweep():
-            raise BadRequest(f"{line}: a continuous range needs a sweeper; list values or range()")
-        if _length(axis) == 0:
+            if not any(other.key_or_group == "sweeper" for other in overrides):
+                raise BadRequest(
+                    f"{line}: a continuous range needs sweeper=random or sweeper=optuna; "
+                    "or list values, or use range()"
+                )
+        elif _length(axis) == 0:
             raise BadRequest(f"{line}: an empty sweep")
         if key in _NOT_SWEPT or key.startswith(tuple(f"{name}." for name in _NOT_SWEPT)):
             raise BadRequest(f"{line}: {key} does not change a result; give it one value")
@@ -85,10 +119,9 @@ def _length(axis: Override) -> int:
     return sum(1 for _ in axis.sweep_string_iterator())
 
 
-def _first_word(override: Override) -> str:
-    if not override.is_sweep_override():
-        return override.input_line or ""
-    return f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
+def _first_word(override: Override, axes: Sequence[Axis]) -> str:
+    found = next((axis for axis in axes if axis.line == override.input_line), None)
+    return found.first() if found else str(override.input_line)
 
 
 def _refuse_duplicates(configs: Sequence[Config]) -> None:
@@ -105,26 +138,11 @@ def recorded_seconds(root: Path) -> Mapping[Any, list[float]]:
     """The seconds that finished runs took, by variant and by (experiment, scale)."""
     found: dict[Any, list[float]] = defaultdict(list)
     for record in tree.records(root):
-        seconds = tree.value(record.summary, "cost/seconds") if record.summary else None
+        seconds = tree.metrics(record.summary).get("cost/seconds")
         if seconds is not None:
             found[record.variant].append(seconds)
             found[record.experiment, record.summary.get("scale")].append(seconds)
     return found
-
-
-def seconds_of(configs: Iterable[Config], root: Path) -> float | None:
-    """What runs take one after another; None if that of any is unknown.
-
-    The median over the recorded seeds of the variant, else over the experiment at the same scale.
-    """
-    known = recorded_seconds(root)
-    found = []
-    for config in configs:
-        values = known.get(config.variant) or known.get((config.experiment, config["scale"]))
-        if not values:
-            return None
-        found.append(median(values))
-    return sum(found)
 
 
 def _rough_hours(root: Path, first: Config, axes: Sequence[Override], total: int) -> str:

@@ -6,29 +6,52 @@ import multiprocessing
 import os
 import signal
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
 from ppr.config.compose import Config
+from ppr.config.places import Extensions
 from ppr.engine.interrupts import StopRequest
 from ppr.launchers.worker import serve
+from ppr.sweepers.pruning import Pruning
 
 _LOOK_SECONDS = 0.2
 
 
 @dataclass
 class Task:
-    """One run to do: the point of the sweep that it is, its config and its log."""
+    """One run to do: the point of the sweep that it is, its config and its log.
+
+    `pruning`: how the search that it is a trial of may stop it. `together`: other seeds of the
+    same variant, which train with it in one process.
+    """
 
     index: int
     config: Config
     log: Path
     force: bool = False
     kills: int = 0
+    pruning: Pruning | None = None
+    together: list[Task] = field(default_factory=list)
+
+
+def grouped(tasks: Iterable[Task]) -> list[Task]:
+    """The tasks, with as many seeds of a variant in one as its `engine.seeds_per_process` says."""
+    found: list[Task] = []
+    latest: dict[tuple[str, str], Task] = {}
+    for task in tasks:
+        variant = task.config.experiment, task.config.variant
+        first = latest.get(variant)
+        if first and 1 + len(first.together) < task.config["engine"]["seeds_per_process"]:
+            first.together.append(task)
+        else:
+            latest[variant] = task
+            found.append(task)
+    return found
 
 
 class Display:
@@ -42,24 +65,29 @@ class Display:
 
     def failed(self, task: Task, error: str, again: bool) -> None: ...
 
+    def pruned(self, task: Task, why: str) -> None: ...
+
     def interrupted(self, task: Task) -> None: ...
 
 
 class Worker:
-    """A process with the environment of its slot, and the run that it is at."""
+    """A process with the environment of its slot, and the runs that it is at, by their number."""
 
-    def __init__(self, environment: Mapping[str, str], plugins: Sequence[str]) -> None:
+    def __init__(self, environment: Mapping[str, str]) -> None:
         context = multiprocessing.get_context("spawn")
         self.channel, theirs = context.Pipe()
-        self.process = context.Process(target=serve, args=(theirs, environment, plugins))
+        self.process = context.Process(
+            target=serve, args=(theirs, environment, Extensions.present())
+        )
         self.process.start()
         theirs.close()
-        self.task: Task | None = None
+        self.tasks: dict[int, Task] = {}
 
     def give(self, task: Task) -> None:
-        self.task = task
+        self.tasks = dict(enumerate([task, *task.together]))
+        runs = [(each.config, each.log) for each in self.tasks.values()]
         with suppress(OSError):  # a worker that has just died is noticed by who waits for it
-            self.channel.send((task.config, task.log, task.force))
+            self.channel.send((runs, task.force, task.pruning))
 
     def signal(self, number: signal.Signals) -> None:
         if self.process.pid is not None and self.process.is_alive():
@@ -80,88 +108,99 @@ def run_tasks(
     stop: StopRequest,
     *,
     retries: int,
-    plugins: Sequence[str],
 ) -> None:
     """Do every task, as many at a time as there are slots; a slot is a worker's environment.
 
     A run whose process is killed goes on from its last checkpoint, `retries` times at most. A run
     that fails leaves the others alone. When `stop` is set, the runs under way save and leave.
+    Tasks are asked for one by one: which comes next may hang on how others ended.
     """
-    waiting = deque(tasks)
-    free = deque(slots[: len(waiting)])
+    new = iter(tasks)
+    again: deque[Task] = deque()
+    free = deque(slots)
     workers: dict[Any, tuple[Worker, Mapping[str, str]]] = {}
     idle: list[Worker] = []
     told = False
     try:
         while True:
-            while waiting and not stop and (idle or free):
+            while not stop and (idle or free) and (task := _next(again, new)):
                 if not idle:
                     slot = free.popleft()
-                    worker = Worker(slot, plugins)
+                    worker = Worker(slot)
                     workers[worker.channel] = worker, slot
                     idle.append(worker)
-                task = waiting.popleft()
-                idle[-1].give(task)
-                idle.pop()
-                display.started(task)
+                _give(idle.pop(), task, display)
             if stop and not told:
                 told = True
                 for worker, _ in workers.values():
                     worker.signal(signal.SIGTERM)
-            busy = [channel for channel, (worker, _) in workers.items() if worker.task]
+            busy = [channel for channel, (worker, _) in workers.items() if worker.tasks]
             if not busy:
                 return
             for channel in connection.wait(busy, timeout=_LOOK_SECONDS):
                 worker, slot = workers[channel]
-                assert worker.task is not None
                 try:
                     message = worker.channel.recv()
                 except (EOFError, OSError):
                     del workers[channel]
                     free.append(slot)
-                    again = _killed(worker, retries, display)
-                    waiting.extendleft([again] if again else [])
+                    again.extend(_killed(worker, retries, display))
                     continue
-                if _tell(display, worker.task, message):
-                    worker.task = None
+                _tell(display, worker, message)
+                if not worker.tasks:
                     idle.append(worker)
     finally:
         for worker, _ in workers.values():
-            if worker.task:  # only an exception leaves one at work: a second Ctrl-C
+            if worker.tasks:  # only an exception leaves one at work: a second Ctrl-C
                 worker.signal(signal.SIGKILL)
             worker.end()
 
 
-def _tell(display: Display, task: Task, message: Any) -> bool:
-    """Pass a worker's message on; whether the run is over."""
+def _give(worker: Worker, task: Task, display: Display) -> None:
+    worker.give(task)
+    for each in worker.tasks.values():
+        display.started(each)
+
+
+def _tell(display: Display, worker: Worker, message: Any) -> None:
+    """Pass a worker's message on, and strike a run off that has ended."""
     kind, *rest = message
     if kind == "step":
-        display.stepped(task, *rest)
-        return False
+        for task in worker.tasks.values():
+            display.stepped(task, *rest)
+        return
+    number, *rest = rest
+    task = worker.tasks.pop(number)
     if kind == "finished":
         display.finished(task, *rest)
     elif kind == "failed":
         display.failed(task, rest[0], again=False)
+    elif kind == "pruned":
+        display.pruned(task, *rest)
     else:
         display.interrupted(task)
-    return True
 
 
-def _killed(worker: Worker, retries: int, display: Display) -> Task | None:
-    """What to do about the run of a process that died: the task to do again, or None."""
+def _next(again: deque[Task], new: Iterator[Task]) -> Task | None:
+    return again.popleft() if again else next(new, None)
+
+
+def _killed(worker: Worker, retries: int, display: Display) -> list[Task]:
+    """What to do about the runs of a process that died: the task to do again, if any."""
     from ppr.launchers.attempt import note_failure
     from ppr.run import run_directory
 
-    task = worker.task
-    assert task is not None
     how = worker.end()
-    again = task.kills < retries
-    if not again:
-        note_failure(run_directory(task.config), f"its process was {how}")
-    display.failed(task, f"its process was {how}", again=again)
-    task.kills += 1
-    task.force = False  # what it has done so far is this run's own
-    return task if again else None
+    left = list(worker.tasks.values())
+    again = left[0].kills < retries
+    for task in left:
+        if not again:
+            note_failure(run_directory(task.config), f"its process was {how}")
+        display.failed(task, f"its process was {how}", again=again)
+        task.kills += 1
+        task.force = False  # what it has done so far is this run's own
+    left[0].together = left[1:]
+    return left[:1] if again else []
 
 
 def visible_devices(wanted: str) -> list[str]:

@@ -12,7 +12,7 @@ ACTIVE = {"PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "REQUEUED", "RESIZI
 WAITING = {"PENDING", "CONFIGURING", "REQUEUED"}
 
 
-def slurm(command: str, *words: str) -> str:
+def slurm(command: str, *words: str, timeout: float = 60) -> str:
     """What a SLURM command prints.
 
     Raises:
@@ -23,7 +23,7 @@ def slurm(command: str, *words: str) -> str:
         raise BadRequest(f"launcher=slurm: {command} is not on this machine; use a login node")
     try:
         done = subprocess.run(
-            [command, *words], capture_output=True, text=True, timeout=60, check=False
+            [command, *words], capture_output=True, text=True, timeout=timeout, check=False
         )
     except subprocess.TimeoutExpired:
         raise RunFailed(f"{command}: SLURM does not answer") from None

@@ -20,17 +20,20 @@ from typing import Any, TypeVar
 
 import click
 
-from ppr import registry
+from ppr.config.places import Extensions
 from ppr.errors import BadRequest, PprError, choices
 from ppr.fields import Count, Positive, Whole
 from ppr.launchers.job import Job
 from ppr.launchers.launch import Order
+from ppr.launchers.layout import tasks_per_node
 from ppr.launchers.queue import one_line, slurm
 from ppr.launchers.sweep import JOBS
 from ppr.registry import component
 from ppr.report.terminal import count
 
 T = TypeVar("T")
+_TRIALS_A_WORKER = 4
+"""Of a study: who does fewer one after another learns little from those that ended."""
 _DURATION = re.compile(r"(?:(?P<d>\d+)-)?(?P<a>\d+)(?::(?P<b>\d+))?(?::(?P<c>\d+))?")
 
 
@@ -41,11 +44,12 @@ class Slurm:
         partition, account, constraint: as sbatch takes them.
         time: limit of a job, in minutes or as SLURM writes it: "12:00:00", "2-00:00:00". A run that
             reaches it saves, is requeued and goes on.
-        gpus: a node.
+        gpus: a node; as many as `engine.devices`, but for runs packed into a job.
         memory_gb: a node.
         cpus: a task.
-        nodes: of one job.
-        array_parallelism: jobs of the sweep that run at a time.
+        nodes: that a run trains on, `engine.devices` of each, one task a device.
+        array_parallelism: jobs of the sweep that run at a time; of a search that learns from its
+            trials, at most so many share its study, each doing four trials or more.
         setup: lines of shell before the run, such as "module load cuda".
         sbatch: further options of sbatch: {qos: long, exclusive: true}.
         runs_per_job: small runs packed into a job, `jobs` of them at a time.
@@ -80,6 +84,8 @@ class Slurm:
         self.minutes = minutes(time)
         self.setup, self.retries, self.requeues = setup, retries, requeues
         self.runs_per_job, self.jobs = runs_per_job, jobs
+        self.nodes, self.gpus = nodes, gpus
+        self.parallel = array_parallelism
         self.parameters = {
             "slurm_partition": partition,
             "slurm_account": account,
@@ -98,7 +104,8 @@ class Slurm:
         """Submit the runs and leave.
 
         Raises:
-            BadRequest: sbatch is not there or refuses; nothing is left submitted.
+            BadRequest: sbatch is not there or refuses, or the fields contradict each other; nothing
+                is left submitted.
         """
         sweep = order.sweep
         new = not sweep.submissions
@@ -118,14 +125,15 @@ class Slurm:
 
     def _submit(self, order: Order) -> dict[str, Sequence[int]]:
         """Job id -> points. All arrays are accepted, or none stays."""
-        executor = self._executor(order)
-        packs = _cut(list(order.configs), self.runs_per_job)
-        plugins = [str(path) for path in registry.plugin_files()]
+        executor = self._executor(order, self._tasks(order))
+        packs = _cut(list(order.configs), self.runs_per_job) or self._shares(order)
+        own = Extensions.present()
+        study = order.sweep if order.sweep.adaptive else None
         submitted: dict[str, Sequence[int]] = {}
         for array in _cut(packs, max_array_size()):
             configs = [{index: order.configs[index] for index in pack} for pack in array]
             calls = [
-                Job(order.sweep.folder, part, plugins, self.retries, self.jobs, order.force)
+                Job(order.sweep.folder, part, own, self.retries, self.jobs, order.force, study)
                 for part in configs
             ]
             try:
@@ -138,7 +146,19 @@ class Slurm:
             submitted |= {job.job_id: pack for job, pack in zip(jobs, array, strict=True)}
         return submitted
 
-    def _executor(self, order: Order) -> Any:
+    def _shares(self, order: Order) -> list[Sequence[int]]:
+        """The jobs that share a study; which trials each does is not known before."""
+        most = math.ceil(order.trials / (_TRIALS_A_WORKER * self.jobs))
+        return [() for _ in range(min(self.parallel, most))]
+
+    def _tasks(self, order: Order) -> int:
+        packed = f"launcher.runs_per_job={self.runs_per_job}" if self.runs_per_job > 1 else None
+        engines = [config["engine"] for config in order.configs.values()]
+        if order.sweep.adaptive:
+            engines, packed = [], "a search"
+        return tasks_per_node(engines, nodes=self.nodes, gpus=self.gpus, packed=packed)
+
+    def _executor(self, order: Order, tasks: int) -> Any:
         try:
             import submitit
         except ModuleNotFoundError:
@@ -154,6 +174,9 @@ class Slurm:
         executor.update_parameters(
             name=f"ppr-{order.sweep.id}",
             slurm_setup=self.setup or None,
+            tasks_per_node=tasks,
+            # The others of a run would wait for a task that is gone.
+            slurm_srun_args=["--kill-on-bad-exit=1"] if self.nodes * tasks > 1 else None,
             # After srun: a process that died of a signal is shown by a code of 128 + the signal.
             slurm_teardown=[
                 "code=$?",

@@ -14,7 +14,9 @@ from ppr.results.files import read_json
 from ppr.results.lock import is_held
 
 UNDER_WAY = {"running", "queued"}
-STATES = ("finished", "running", "queued", "failed", "cancelled", "interrupted", "not started")
+STATES = (
+    "finished", "pruned", "running", "queued", "failed", "cancelled", "interrupted", "not started",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ def states(sweep: Sweep) -> dict[int, Standing]:
     jobs = sweep.jobs()
     sent = set(jobs.values()) - {LOCAL}
     queue = job_states(sent) if sent else {}
-    packed = {job for job, points in sweep.points_of_jobs().items() if len(points) > 1} | {LOCAL}
+    shared = sweep.points_of_jobs().items()
+    packed = {job for job, points in shared if len(points) > 1 or sweep.adaptive} | {LOCAL}
     if is_held(sweep.folder):  # the process that does the sweep's runs on this machine is alive
         queue[LOCAL] = "RUNNING"
     found = {}
@@ -48,9 +51,16 @@ def states(sweep: Sweep) -> dict[int, Standing]:
     return found
 
 
+def under_way(sweep: Sweep) -> set[str]:
+    """The jobs of a sweep that are running or queued, whether or not they have a point yet."""
+    sent = set(sweep.points_of_jobs()) - {LOCAL}
+    found = {job for job, said in job_states(sent).items() if said in ACTIVE} if sent else set()
+    return found | ({LOCAL} if is_held(sweep.folder) else set())
+
+
 def _state(run: str, said: str, packed: bool) -> str:
     """A run's state, from the results tree's word for it and SLURM's for its job."""
-    if run in ("finished", "running"):
+    if run in ("finished", "running", "pruned"):
         return run
     if said in WAITING:
         return "queued"

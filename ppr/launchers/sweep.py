@@ -1,28 +1,34 @@
 """The record of a sweep, `<results>/.sweeps/<id>/sweep.json`: its points and where they were sent.
 
 The id is a hash of the runs, so that the same sweep asked for again is the same record. What became
-of the runs is read from the results tree and from SLURM; nothing of it is kept here twice.
+of the runs is read from the results tree and from SLURM; nothing of it is kept here twice. A search
+that learns from its trials has its points in `points.jsonl`, which its workers add to.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ppr import registry
+from ppr.config.compose import Config
+from ppr.config.places import Extensions
 from ppr.errors import BadRequest, choices
 from ppr.launchers.plan import Plan
 from ppr.results import tree
-from ppr.results.files import read_json, write_json
+from ppr.results.files import MetricsLog, read_json, read_lines, write_json
 
 FOLDER = ".sweeps"
 RECORD = "sweep.json"
+TRIALS = "points.jsonl"
 JOBS = "jobs"
 CANCELLED = "cancelled"
+_NOT_WRITTEN = ("folder", "taken")
+_LONG = re.compile(r"-?\d+\.\d{5,}(e-?\d+)?|-?\d+\.\d+e-?\d+")
 LOCAL = "local"
 """The job of the runs that are done on the machine where the sweep was started."""
 
@@ -40,7 +46,10 @@ class Point:
 
 @dataclass
 class Sweep:
-    """A sweep's record; a submission has `time`, `launcher` and `jobs`, job id -> points."""
+    """A sweep's record; a submission has `time`, `launcher` and `jobs`, job id -> points.
+
+    `search`: of a hyper-parameter search, as ppr.sweepers.records has it.
+    """
 
     folder: Path
     words: list[str]
@@ -48,6 +57,18 @@ class Sweep:
     plugins: list[str]
     config_dirs: list[str]
     submissions: list[dict[str, Any]] = field(default_factory=list)
+    search: dict[str, Any] = field(default_factory=dict)
+    taken: dict[int, str] = field(default_factory=dict)
+    """The job that last took each point of a search that learns from its trials."""
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether its points are not known before they are asked for."""
+        return "methods" not in self.search and bool(self.search)
+
+    @property
+    def extensions(self) -> Extensions:
+        return Extensions(tuple(self.plugins), tuple(self.config_dirs))
 
     @property
     def id(self) -> str:
@@ -65,6 +86,8 @@ class Sweep:
         """The words in which a point differs from the others, or its experiment if it is alone."""
         point = self.points[index]
         own = [word for word in point.words if word not in self.words]
+        if self.search:
+            own = [_LONG.sub(lambda found: f"{float(found[0]):.4g}", word) for word in own]
         return " ".join(own) or f"{point.experiment} seed={point.seed}"
 
     def jobs(self) -> dict[int, str]:
@@ -78,6 +101,8 @@ class Sweep:
             for job, points in submission["jobs"].items():
                 found.pop(job, None)  # the machine's own jobs share a name: the last place counts
                 found[job] = points
+        for index, job in self.taken.items():
+            found[job] = [*found.get(job, []), index]
         return found
 
     def local_log(self, index: int) -> Path:
@@ -98,29 +123,57 @@ class Sweep:
         self.write()
 
     def write(self) -> None:
-        content = {key: value for key, value in vars(self).items() if key != "folder"}
-        content["points"] = [vars(point) for point in self.points]
+        content = {key: value for key, value in vars(self).items() if key not in _NOT_WRITTEN}
+        content["points"] = [] if self.adaptive else [vars(point) for point in self.points]
         write_json(self.folder / RECORD, content)
 
+    def take(self, config: Config, job: str) -> int:
+        """Note that a job does a trial; its place. The caller keeps others from it meanwhile."""
+        point = _point(config)
+        with MetricsLog(self.folder / TRIALS) as log:
+            log.write({**vars(point), "job": job})
+        return self._add(point, job)
 
-def open_sweep(
-    plan: Plan, words: Sequence[str], config_dirs: Sequence[Path]
-) -> tuple[Sweep, list[int]]:
+    def read_trials(self) -> None:
+        """The points so far of a search that learns from its trials, and who took them."""
+        self.points, self.taken = [], {}
+        path = self.folder / TRIALS
+        for line in read_lines(path) if path.exists() else []:
+            job = line.pop("job")
+            self._add(Point(**line | {"words": tuple(line["words"])}), job)
+
+    def _add(self, point: Point, job: str) -> int:
+        known = [other.run_id for other in self.points]
+        if point.run_id not in known:
+            self.points.append(point)
+        index = known.index(point.run_id) if point.run_id in known else len(known)
+        self.taken[index] = job
+        return index
+
+
+def _point(config: Config) -> Point:
+    where = (config.experiment, config.variant, config.seed, config.run_id)
+    return Point(config.overrides, *where)
+
+
+def open_sweep(plan: Plan, words: Sequence[str]) -> tuple[Sweep, list[int]]:
     """The record of a planned sweep, old or new, and the place of each of the plan's configs."""
     keys = [(config.experiment, config.run_id) for config in plan.configs]
-    digest = hashlib.sha256(repr(sorted(keys)).encode()).hexdigest()[:10]
-    folder = plan.root.resolve() / FOLDER / digest
+    content = [sorted(keys), plan.search["identity"]] if plan.search else sorted(keys)
+    digest = hashlib.sha256(repr(content).encode()).hexdigest()[:10]
+    folder = plan.root.resolve() / FOLDER / (plan.search.get("study") or digest)
     if (folder / RECORD).exists():
         sweep = load(folder)
+        if sweep.adaptive:  # its id says what is searched, but not for how long
+            sweep.search, sweep.words = dict(plan.search), list(words)
+            return sweep, []
         index_of = {(p.experiment, p.run_id): index for index, p in enumerate(sweep.points)}
         return sweep, [index_of[key] for key in keys]
-    points = [
-        Point(config.overrides, config.experiment, config.variant, config.seed, config.run_id)
-        for config in plan.configs
-    ]
-    plugins = [str(path) for path in registry.plugin_files()]
-    folders = [str(path.resolve()) for path in config_dirs]
-    return Sweep(folder, list(words), points, plugins, folders), list(range(len(points)))
+    points = [_point(config) for config in plan.configs]
+    own = Extensions.present()
+    brought = list(own.plugins), list(own.config_dirs)
+    sweep = Sweep(folder, list(words), points, *brought, search=dict(plan.search))
+    return sweep, list(range(len(points)))
 
 
 def load(folder: Path) -> Sweep:
@@ -131,7 +184,10 @@ def load(folder: Path) -> Sweep:
     """
     content = read_json(folder / RECORD)
     points = [Point(**point | {"words": tuple(point["words"])}) for point in content.pop("points")]
-    return Sweep(folder, points=points, **content)
+    sweep = Sweep(folder, points=points, **content)
+    if sweep.adaptive:
+        sweep.read_trials()
+    return sweep
 
 
 def sweeps(root: Path) -> Iterator[Sweep]:

@@ -19,36 +19,46 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from ppr import registry
 from ppr.config.compose import Config
+from ppr.config.places import Extensions
+from ppr.sweepers.pruning import Pruning
 
 _STEP_SECONDS = 0.2
 
 
-def serve(channel: Connection, environment: Mapping[str, str], plugins: Sequence[str]) -> None:
-    """Receive `(config, log, force)`, answer with messages that begin with what happened.
+def serve(channel: Connection, environment: Mapping[str, str], extensions: Extensions) -> None:
+    """Receive `(runs, force, pruning)`, answer with messages that begin with what happened.
 
-    `("step", step, total)`, then one of `("finished", summary)`, `("failed", reason)` and
-    `("interrupted",)`.
+    `runs` are a config and a log each; several are seeds that train together. While they do,
+    `("step", step, total)`; then of each, told by its number among them, one of `("finished",
+    number, summary)`, `("failed", number, reason)`, `("pruned", number, why)` and
+    `("interrupted", number)`.
     """
     os.setpgid(0, 0)  # Ctrl-C is for the process that started us, which asks us to stop
     os.environ.update(environment)
-    threading.Thread(target=_stop_when_orphaned, daemon=True).start()
-    for path in plugins:
-        registry.add_plugin(path)
+    threading.Thread(target=stop_when_orphaned, daemon=True).start()
+    extensions.add()
 
     from ppr.engine.interrupts import stop_on_signal
+    from ppr.trackers import live
 
     with stop_on_signal(patient=True) as stop:
         while not stop:
             try:
-                config, log, force = channel.recv()
+                runs, force, pruning = channel.recv()
             except EOFError:
-                return
-            channel.send(_run(config, log, force, channel))
+                break
+            watcher = _watcher(channel, pruning)
+            if len(runs) > 1:
+                _run_together(runs, force, watcher, channel)
+            else:
+                ((config, log),) = runs
+                kind, *rest = _run(config, log, force, watcher)
+                channel.send((kind, 0, *rest))
+    live.finish()
 
 
-def _stop_when_orphaned() -> None:
+def stop_when_orphaned() -> None:
     """A worker must not train on when the process that would report it is gone."""
     parent = parent_process()
     assert parent is not None
@@ -56,20 +66,57 @@ def _stop_when_orphaned() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _run(config: Config, log: Path, force: bool, channel: Connection) -> tuple[Any, ...]:
+def _run(config: Config, log: Path, force: bool, watcher: Any) -> tuple[Any, ...]:
     _redirect(log)
-    from ppr.engine.interrupts import Interrupted
+    from ppr.engine.interrupts import Interrupted, Pruned
     from ppr.launchers.attempt import attempt, reason
 
     print(f"ppr run {' '.join(config.overrides)}", flush=True)
     try:
-        return "finished", attempt(config, _watcher(channel), force=force)
+        return "finished", attempt(config, watcher, force=force)
     except Interrupted as error:
         print(error, flush=True)
         return ("interrupted",)
+    except Pruned as error:
+        print(error, flush=True)
+        return "pruned", str(error)
     except Exception as error:
         traceback.print_exc()
         return "failed", reason(error)
+    finally:
+        _free_memory()
+
+
+def _run_together(
+    runs: Sequence[tuple[Config, Path]], force: bool, watcher: Any, channel: Connection
+) -> None:
+    configs, logs = zip(*runs, strict=True)
+    _redirect(logs[0])
+    for log in logs[1:]:  # one process has one output
+        log.unlink(missing_ok=True)
+        log.symlink_to(logs[0].name)
+    from ppr.engine.interrupts import Interrupted
+    from ppr.launchers.attempt import reason
+    from ppr.launchers.together import attempt_together
+
+    left = {id(config): number for number, config in enumerate(configs)}
+
+    def ended(config: Config, outcome: Mapping[str, Any] | Exception) -> None:
+        number = left.pop(id(config))
+        if isinstance(outcome, Exception):
+            traceback.print_exception(outcome)
+            channel.send(("failed", number, reason(outcome)))
+        else:
+            channel.send(("finished", number, outcome))
+
+    for config in configs:
+        print(f"ppr run {' '.join(config.overrides)}", flush=True)
+    try:
+        attempt_together(configs, watcher, ended, force=force)
+    except Interrupted as error:
+        print(error, flush=True)
+        for number in left.values():
+            channel.send(("interrupted", number))
     finally:
         _free_memory()
 
@@ -85,7 +132,7 @@ def _redirect(log: Path) -> None:
     os.close(handle)
 
 
-def _watcher(channel: Connection) -> Any:
+def _watcher(channel: Connection, pruning: Pruning | None) -> Any:
     from ppr.report.progress import PlainWatcher
 
     class Reporter(PlainWatcher):
@@ -106,6 +153,11 @@ def _watcher(channel: Connection) -> Any:
             if time.monotonic() - self.told > _STEP_SECONDS:
                 self.told = time.monotonic()
                 channel.send(("step", step, self.steps))
+
+        def evaluated(self, step: int, epoch: float, values: Mapping[str, float]) -> None:
+            super().evaluated(step, epoch, values)
+            if pruning is not None:
+                pruning.after(step, epoch, values, last=step == self.steps)
 
     return Reporter()
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ppr.config.identity import run_id, variant_id
 from ppr.config.schema import check_config
 from ppr.errors import BadRequest, RunFailed
-from ppr.results.tree import Record
+from ppr.results.tree import Record, record_digest
 
 
 def label(record: Record) -> str:
@@ -20,8 +20,6 @@ def faults(record: Record) -> Iterator[str]:
     The digest covers summary, config and environment, so an edit by hand shows. The variant must be
     the hash of the config: where a component's default has been changed since, it no longer is.
     """
-    from ppr.run import record_digest
-
     try:
         config, environment = record.config(), record.environment()
     except RunFailed as error:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ppr.errors import BadRequest, RunFailed, choices
 from ppr.results.files import read_lines
@@ -38,6 +38,8 @@ class Curve:
     y: list[float]
     half_width: list[float] | None
     n: int
+    style: Literal["band", "line", "points"] = "band"
+    """A line with its interval as a band; a line alone; or points with their intervals as bars."""
 
 
 def groups(scan: Scan, words: Sequence[str]) -> list[Group]:

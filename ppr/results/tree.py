@@ -11,6 +11,8 @@ Names that start with a dot are left alone.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -26,9 +28,10 @@ from ppr.results.lock import HOLDER, LOCK, RunBusy, claim, is_held
 from ppr.results.metrics import faults, metrics, value
 
 __all__ = [
-    "CHECKPOINTS", "CONFIG", "ENVIRONMENT", "FAILURE", "HOLDER", "LOCK", "METRICS", "REQUEST",
-    "SCHEMA", "SUMMARY", "TIMING", "Problem", "Record", "RunBusy", "Scan", "State", "claim",
-    "metrics", "records", "results_root", "run_path", "scan", "state", "value",
+    "CHECKPOINTS", "CONFIG", "ENVIRONMENT", "FAILURE", "HOLDER", "LOCK", "METRICS", "PRUNED",
+    "REQUEST", "SCHEMA", "SUMMARY", "TIMING", "Problem", "Record", "RunBusy", "Scan", "State",
+    "claim", "metrics", "record_digest", "records", "results_root", "run_path", "scan", "state",
+    "value",
 ]  # fmt: skip
 
 SCHEMA = 1
@@ -39,9 +42,10 @@ METRICS = "metrics.jsonl"
 TIMING = "timing.jsonl"
 CHECKPOINTS = "checkpoints"
 FAILURE = "failure.json"
+PRUNED = "pruned.json"
 SUMMARY = "summary.json"
 
-State = Literal["finished", "running", "failed", "interrupted", "absent"]
+State = Literal["finished", "running", "failed", "pruned", "interrupted", "absent"]
 
 _VARIANT = re.compile(r"[0-9a-f]{10}")
 _SEED = re.compile(r"seed=(0|-?[1-9][0-9]*)")
@@ -121,6 +125,15 @@ def run_path(root: str | Path, experiment: str, variant: str, seed: int) -> Path
     return Path(root) / experiment / variant / f"seed={seed}"
 
 
+def record_digest(
+    summary: Mapping[str, Any], config: Mapping[str, Any], environment: Mapping[str, Any]
+) -> str:
+    """SHA-256 over a run's config, results, code and environment: an edit by hand shows."""
+    content = {key: value for key, value in summary.items() if key != "digest"}
+    text = json.dumps([content, config, environment], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def state(path: Path) -> State:
     """Where the run in directory `path` stands."""
     if (path / SUMMARY).exists():
@@ -131,6 +144,8 @@ def state(path: Path) -> State:
         return "finished"
     if (path / FAILURE).exists():
         return "failed"
+    if (path / PRUNED).exists():
+        return "pruned"
     return "interrupted" if path.is_dir() else "absent"
 
 

@@ -59,6 +59,11 @@ class Bench:
             self._dataset = source.synthetic(synthetic) if synthetic else source.load()
         return self._dataset
 
+    @dataset.setter
+    def dataset(self, data: Dataset) -> None:
+        """Take data that have been read already, for another seed of the same variant."""
+        self._dataset = data
+
     def _data_root(self) -> Path | None:
         from ppr.config.places import data_root
 

@@ -17,17 +17,23 @@ class TrainingTask(nn.Module):
 
     One step is three calls, so that each runs where it should: `prepare` on raw data without
     autocast, `forward` under autocast (and compiled, or wrapped for several devices), and `loss` in
-    fp32 on its outputs. A loss over a whole batch can so be computed on outputs made in parts.
+    fp32 on its outputs. A loss over a whole batch can so be computed on outputs made in parts, or
+    on other devices: `loss` sees the outputs, targets and indices of the global batch, whatever
+    share of it `prepare` and `forward` were given.
 
     Attributes:
         encoder: normalised inputs [N, *shape] -> features [N, F].
         classifier: features -> logits [N, C], where the task trains one.
+        criterion: the loss; where it has parameters of its own, they are used in `loss` alone.
+        views: rows that a sample has in `forward`'s inputs and outputs, [views * N, ...], the first
+            views of all samples before their second ones.
         batch_wide: the loss compares samples, so a batch must not be cut by `engine.accumulate`.
         reports_untrained: the same evaluators also measure the encoder before training.
     """
 
     batch_wide: ClassVar[bool] = False
     reports_untrained: ClassVar[bool] = False
+    views: int = 1
 
     encoder: nn.Module
     classifier: nn.Module | None
