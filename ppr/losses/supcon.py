@@ -26,14 +26,12 @@ Raises ValueError for embeddings of another rank or labels that are not one per 
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from ppr.fields import Literal, Positive
 from ppr.losses._batch import normalised_views
-from ppr.losses._partition import first_order, log_partition
+from ppr.losses._partition import log_partition
 from ppr.registry import component
 
 
@@ -52,37 +50,29 @@ def supcon(
         return z.sum() * 0
     bound = 1.01 / temperature  # with room for a unit vector's rounding
     lse = log_partition(z, bound=bound)
-    paired = (sizes > 1).to(z.dtype)
+    positives = sizes.sub(1).to(z.dtype)
     if variant == "out":
-        attraction = _Attraction.apply(z, ids, sizes)
+        attraction = _attraction(z, ids, positives)
     else:
-        near = log_partition(z, groups=(ids, ids), bound=bound) - (sizes - 1).to(z.dtype).log()
+        near = log_partition(z, groups=(ids, ids), bound=bound) - positives.log()
         attraction = near.masked_fill(sizes == 1, 0).sum()
     scale = 1 if base_temperature is None else temperature / base_temperature
-    loss: Tensor = ((lse * paired).sum() - attraction) * (scale / len(z))
+    loss: Tensor = (torch.dot(lse, positives.clamp(max=1)) - attraction) * (scale / len(z))
     return loss
 
 
-class _Attraction(torch.autograd.Function):
+def _attraction(z: Tensor, ids: Tensor, positives: Tensor) -> Tensor:
     """sum_i 1/|P(i)| sum_{p in P(i)} z_i.z_p by class sums: linear in the batch, no pairs made.
 
     With m_i the mean of i's positives, it is sum_i z_i.m_i, and its gradient is 2 m_i, since all of
-    a class have as many positives.
+    a class have as many positives: twice the sum with m held constant, less its value.
     """
-
-    @staticmethod
-    def forward(ctx: Any, z: Tensor, ids: Tensor, sizes: Tensor) -> Tensor:
+    with torch.no_grad():
         sums = torch.zeros_like(z).index_add_(0, ids, z)
-        positives = sizes.sub(1).clamp_(min=1).unsqueeze(1)
-        means = sums.index_select(0, ids).sub_(z).div_(positives)
-        ctx.save_for_backward(means)
-        return (z * means).sum()
-
-    @staticmethod
-    @first_order
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        (means,) = ctx.saved_tensors
-        return means * (2 * grad), None, None
+        others = positives.clamp(min=1).unsqueeze(1)
+        means = sums.index_select(0, ids).sub_(z).div_(others).flatten()
+    total = torch.dot(z.flatten(), means)
+    return 2 * total - total.detach()
 
 
 @component("loss")
