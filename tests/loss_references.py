@@ -67,6 +67,70 @@ def ntxent(
     return scale * sum(terms) / max(1, len(terms))
 
 
+def supcl(
+    embeddings: Sequence[Rows],
+    labels: Sequence[int] | None,
+    *,
+    alpha: float = 0.5,
+    temperature: float = 0.1,
+) -> float:
+    """arXiv:2503.08203: means over pairs of views, of one sample (self included) and of a class."""
+    views = [(sample, _unit(view)) for sample, row in enumerate(embeddings) for view in row]
+    own, other = [], []
+    for sample_i, z_i in views:
+        partition = math.fsum(math.exp(_dot(z_i, z) / temperature) for _, z in views)
+        for sample_j, z_j in views:
+            term = math.log(partition) - _dot(z_i, z_j) / temperature
+            if sample_i == sample_j:
+                own.append(term)
+            elif labels is not None and labels[sample_i] == labels[sample_j]:
+                other.append(term)
+    means = [sum(terms) / max(1, len(terms)) for terms in (other, own)]
+    return (1 - alpha) * means[0] + alpha * means[1]
+
+
+def _cosines(a: Rows, b: Rows) -> list[list[float]]:
+    return [[_dot(_unit(x), _unit(y)) for y in b] for x in a]
+
+
+def infonce(a: Rows, b: Rows, *, temperature: float = 0.07) -> float:
+    """arXiv:2103.00020, figure 3: the mean cross-entropy of rows and of columns."""
+    s = [[value / temperature for value in row] for row in _cosines(a, b)]
+    total = 0.0
+    for i, row in enumerate(s):
+        column = [other[i] for other in s]
+        for line in (row, column):
+            highest = max(line)
+            partition = math.fsum(math.exp(value - highest) for value in line)
+            total += highest + math.log(partition) - row[i]
+    return total / max(1, 2 * len(s))
+
+
+def siglip(
+    a: Rows, b: Rows, *, temperature: float = 10.0, bias: float = -10.0, learnable: bool = False
+) -> float:
+    """arXiv:2303.15343, algorithm 1."""
+    del learnable
+    s = _cosines(a, b)
+    signs = {True: 1, False: -1}
+    terms = [
+        math.log1p(math.exp(-signs[i == j] * (temperature * value + bias)))
+        for i, row in enumerate(s)
+        for j, value in enumerate(row)
+    ]
+    return math.fsum(terms) / max(1, len(s))
+
+
+def vrn(
+    a: Rows, b: Rows, *, samples: int = 50000, weight: float = 30.0, temperature: float = 0.2
+) -> float:
+    """Mean squared distance of the unmatched cosines from -1/samples, added to InfoNCE."""
+    s = _cosines(a, b)
+    away = [(x + 1 / samples) ** 2 for i, row in enumerate(s) for j, x in enumerate(row) if i != j]
+    term = math.fsum(away) / max(1, len(away))
+    return infonce(a, b, temperature=temperature) + weight * term
+
+
 def cross_entropy(
     logits: Rows, target: Sequence[int] | Rows, *, label_smoothing: float = 0.0
 ) -> float:

@@ -55,6 +55,7 @@ CASES = {
         ({}, {"alpha": None}, {"gamma": 0.5}, {"gamma": 0.0, "alpha": 0.75, "per": "foreground"}),
     ),
     "gce": Case("classification", reference.gce, ({}, {"q": 1.0}, {"q": 0.1})),
+    "infonce": Case("two-tower", reference.infonce, ({}, {"temperature": 0.01})),
     "ntxent": Case(
         "contrastive",
         reference.ntxent,
@@ -66,6 +67,8 @@ CASES = {
         reference.ohem,
         ({}, {"keep": 0.5, "per": "foreground"}, {"keep": 1.0}),
     ),
+    "siglip": Case("two-tower", reference.siglip, ({}, {"temperature": 2.0, "bias": 1.0})),
+    "supcl": Case("contrastive", reference.supcl, ({}, {"alpha": 0.0}, {"temperature": 0.02})),
     "supcon": Case(
         "contrastive",
         reference.supcon,
@@ -77,6 +80,7 @@ CASES = {
             {"base_temperature": 0.07},
         ),
     ),
+    "vrn": Case("two-tower", reference.vrn, ({}, {"samples": 3, "weight": 1.0})),
 }
 
 
@@ -89,6 +93,9 @@ def _inputs(family: str, samples: int, seed: int = 0, dtype: torch.dtype = torch
     if family == "contrastive":
         embeddings = torch.randn(samples, 2, 4, generator=generator, dtype=dtype)
         return embeddings, labels * 50 - 7
+    if family == "two-tower":
+        towers = torch.randn(2, samples, 4, generator=generator, dtype=dtype)
+        return towers[0], towers[1]
     raise ValueError(f"write a batch for the family {family!r}")
 
 
@@ -142,11 +149,12 @@ def test_gradient(name: str, fields: dict[str, Any]) -> None:
 def test_low_precision_is_computed_in_float32(
     name: str, fields: dict[str, Any], dtype: torch.dtype
 ) -> None:
-    first, *rest = _inputs(CASES[name].family, 6)
-    first = first.to(dtype)
+    inputs = _inputs(CASES[name].family, 6)
+    first, *rest = (x.to(dtype) if x.is_floating_point() else x for x in inputs)
+    wide = (x.double() if x.is_floating_point() else x for x in rest)
     loss = build("loss", name, **fields)
     value, grad = _value_and_grad(loss, first, *rest)
-    exact, exact_grad = _value_and_grad(loss, first.double(), *rest)
+    exact, exact_grad = _value_and_grad(loss, first.double(), *wide)
     assert (value.dtype, grad.dtype) == (torch.float32, dtype)
     torch.testing.assert_close(value.double(), exact, rtol=1e-5, atol=1e-6)
     scale = exact_grad.abs().max().item()
@@ -218,7 +226,9 @@ def test_contrastive_ignores_order_names_and_scale(name: str, fields: dict[str, 
     torch.testing.assert_close(loss(embeddings * torch.rand(7, 2, 1).double(), labels), value)
 
 
-@contrastive
+@pytest.mark.parametrize(
+    ("name", "fields"), [row for row in contrastive.args[1] if row.values[0] != "supcl"]
+)  # where a view counts as its own positive, there is always one
 def test_contrastive_without_a_positive_is_zero(name: str, fields: dict[str, Any]) -> None:
     embeddings, _ = _inputs("contrastive", 4)
     value, grad = _value_and_grad(build("loss", name, **fields), embeddings[:, 0], torch.arange(4))

@@ -530,13 +530,14 @@ def test_listing_imports_nothing_heavy(root: Path) -> None:
         " ('torch', 'hydra', 'scipy', 'numpy', 'pydantic', 'rich') if m in sys.modules])"
     )
     here = str(Path(ppr.__file__).parent.parent)
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": here},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    for _ in range(2):  # the first composes what the second finds kept
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONPATH": here},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
     assert done.stdout.splitlines()[-1] == "[]"
 
 

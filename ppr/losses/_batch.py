@@ -1,4 +1,4 @@
-"""What every contrastive loss does first: normalised embeddings, one row a view, and class ids."""
+"""What every contrastive loss does first: embeddings become rows of one length, with class ids."""
 
 from __future__ import annotations
 
@@ -66,3 +66,15 @@ def normalised_views(
         ids, sizes = ids.repeat_interleave(views), sizes.repeat_interleave(views) * views
         embeddings = embeddings.flatten(0, 1)
     return _Normalise.apply(widen(embeddings), length), ids, sizes
+
+
+def matched_rows(a: Tensor, b: Tensor, length: float = 1.0) -> tuple[Tensor, Tensor]:
+    """The embeddings [N, D] of two towers as rows of a length; those of one index match.
+
+    Raises:
+        ValueError: embeddings of another rank, or of two shapes.
+    """
+    if a.dim() != 2 or a.shape != b.shape:
+        shapes = f"{tuple(a.shape)} and {tuple(b.shape)}"
+        raise ValueError(f"embeddings {shapes}: expected two of one shape [N, D]")
+    return _Normalise.apply(widen(a), length), _Normalise.apply(widen(b), length)

@@ -70,9 +70,7 @@ def log_partition(
     symmetric = candidates is None and bound <= SAFE_BOUND
     if candidates is None:
         candidates, own = anchors, 0
-    if rows is None:
-        elements = STRIP_ELEMENTS.get(anchors.device.type, STRIP_ELEMENTS_ELSEWHERE)
-        rows = max(MIN_ROWS, elements // max(1, len(candidates)))
+    rows = rows or strip_rows(candidates)
     lse: Tensor
     if symmetric:
         lse = _SymmetricLogPartition.apply(anchors, groups, rows)
@@ -81,7 +79,13 @@ def log_partition(
     return lse
 
 
-def _strips(
+def strip_rows(candidates: Tensor) -> int:
+    """How many anchors' similarities with all candidates [N, D] are made at a time."""
+    elements = STRIP_ELEMENTS.get(candidates.device.type, STRIP_ELEMENTS_ELSEWHERE)
+    return max(MIN_ROWS, elements // max(1, len(candidates)))
+
+
+def similarity_strips(
     anchors: Tensor,
     candidates: Tensor,
     own: int | None,
@@ -115,7 +119,7 @@ class _LogPartition(torch.autograd.Function):
     def forward(ctx: Any, anchors: Tensor, candidates: Tensor, *strips: Any) -> Tensor:
         *_, rows = ctx.strips = strips
         lse, whole = anchors.new_empty(len(anchors)), None
-        for start, end, strip in _strips(anchors, candidates, *strips):
+        for start, end, strip in similarity_strips(anchors, candidates, *strips):
             torch.logsumexp(strip, 1, out=lse[start:end])
             whole = strip
         ctx.save_for_backward(anchors, candidates, lse, whole if rows >= len(anchors) else None)
@@ -128,7 +132,7 @@ class _LogPartition(torch.autograd.Function):
         # A row of -inf only: exp(-inf - 0) = 0, where exp(-inf + inf) is not a number.
         shift = lse.masked_fill(lse == -math.inf, 0).unsqueeze(1)
         grad_anchors, grad_candidates = torch.zeros_like(anchors), torch.zeros_like(candidates)
-        strips = _strips(anchors, candidates, *ctx.strips)
+        strips = similarity_strips(anchors, candidates, *ctx.strips)
         for start, end, strip in strips if whole is None else [(0, len(anchors), whole)]:
             weights = (strip - shift[start:end]).exp_().mul_(grad[start:end, None])
             torch.mm(weights, candidates, out=grad_anchors[start:end])
@@ -145,13 +149,15 @@ class _SymmetricLogPartition(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, *strips: Any) -> Tensor:
-        *_, rows = ctx.strips = strips
+        groups, rows = ctx.strips = strips
         if rows >= len(z):
-            _, _, whole = next(_strips(z, z, 0, *strips))
+            whole = torch.mm(z, z.t(), out=z.new_empty(len(z), len(z))).fill_diagonal_(-math.inf)
+            if groups is not None:
+                whole.masked_fill_(groups[0].unsqueeze(1) != groups[1], -math.inf)
             total = whole.exp_().sum(1)
         else:
             total, whole = z.new_zeros(len(z)), None
-            for start, end, strip in _strips(z, z, 0, *strips, upper=True):
+            for start, end, strip in similarity_strips(z, z, 0, *strips, upper=True):
                 strip.exp_()
                 total[start:end].add_(strip.sum(1))
                 total[end:].add_(strip[:, end - start :].sum(0))
@@ -169,7 +175,7 @@ class _SymmetricLogPartition(torch.autograd.Function):
         grad_z = torch.zeros_like(z)
         *_, rows = ctx.strips
         scratch = z.new_empty(rows * len(z))
-        for start, end, strip in _strips(z, z, 0, *ctx.strips, upper=True):
+        for start, end, strip in similarity_strips(z, z, 0, *ctx.strips, upper=True):
             W = scratch[: strip.numel()].view_as(strip)
             torch.add(share[start:end, None], share[start:], out=W).mul_(strip.exp_())
             grad_z[start:end].addmm_(W, z[start:])

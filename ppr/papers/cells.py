@@ -46,6 +46,11 @@ class Cell:
         """The metric without where it was taken: an untrained encoder's accuracy is one too."""
         return self.metric.removeprefix("untrained/").removeprefix("best/")
 
+    @property
+    def meaning(self) -> str:
+        """The quantity without its origin: a study measures it, and has it from theory too."""
+        return self.quantity.removeprefix("measured/").removeprefix("theory/")
+
 
 @dataclass(frozen=True)
 class Filled:

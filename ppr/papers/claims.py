@@ -99,7 +99,7 @@ def plan(paper: Paper, name: str) -> list[tuple[Cell, ...]]:
         groups = _groups(claim, [refer(paper, text, claim.metric) for text in claim.cells])
         for group in groups:
             where = ", ".join(cell.place for cell in group)
-            _same(f"{where} are of different metrics", {cell.quantity for cell in group})
+            _same(f"{where} are of different metrics", {cell.meaning for cell in group})
             _same(f"{where} are of different units", {cell.table.unit for cell in group})
         scales = {cell.table.scale for group in groups for cell in group}
         _same("its cells are of different scales", {str(scale) for scale in scales})

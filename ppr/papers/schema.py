@@ -7,6 +7,7 @@ unit of the table they speak of.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from string import Template
 from typing import Annotated, Any, Literal
@@ -69,14 +70,18 @@ def _values(row: Any) -> Any:
 
 
 class Table(_Part):
-    """Rows × columns of cells; `cell` spells the overrides of one, with `${row}`, `${column}`."""
+    """Rows × columns of cells; `cell` spells the overrides of one, with `${row}`, `${column}`.
+
+    `axis` says that the columns are numbers, and of what, so that the table is drawn as well.
+    """
 
     title: str
     scale: Scale
     metric: str
     unit: str = ""
-    best: Literal["max", "min"] = "max"
+    best: Literal["max", "min", "none"] = "max"
     decimals: int | None = Field(default=None, ge=0, le=12)
+    axis: str | None = None
     rows: dict[str, Entry]
     columns: dict[str, Entry]
     cell: str
@@ -312,6 +317,9 @@ def _table_problems(where: str, table: Table) -> Iterator[str]:
     for axis in ("rows", "columns"):
         if not getattr(table, axis):
             yield f"{where}.{axis}: there must be at least one"
+    for column, entry in table.columns.items() if table.axis is not None else ():
+        if not _is_number(entry.value or column):
+            yield f"{where}.columns.{column}: must be a number, as the table has an axis"
     for text, known in ((table.cell, {"row", "column"}), *_metrics(table)):
         for name in Template(text).get_identifiers():
             if name not in known:
@@ -325,6 +333,13 @@ def _table_problems(where: str, table: Table) -> Iterator[str]:
             if column not in table.columns:
                 known_ones = choices(column, table.columns)
                 yield f"{where}.reported.{row}: no column {column!r}; {known_ones}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _metrics(table: Table) -> Iterator[tuple[str, set[str]]]:

@@ -29,17 +29,20 @@ DASHES = ("-", "--", ":", "-.")
 _TERMINAL_COLOURS = ("blue", "red", "green", "magenta", "yellow", "cyan")
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """The bit of each of a braille character's 4 rows by 2 columns of dots (Unicode, U+2800)."""
+_MARK = 0x100
+"""Instead of such bits: a point, shown as the letter of its curve."""
 
 _FRACTIONS = re.compile(r"(top\d+|accuracy|auroc|ece|map|(recall|precision)\S*)$")
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One set of axes: a metric, the x axis, the curves."""
+    """One set of axes: a metric, the x axis, logarithmic if so said, the curves."""
 
     metric: str
     axis: str
     curves: Sequence[Curve]
+    log: bool = False
 
 
 def axis_label(metric: str) -> str:
@@ -59,10 +62,16 @@ def _name(curve: Curve) -> str:
 def draw(panel: Panel, width: int = 80, height: int = 12, colour: bool = False) -> str:
     """The panel as text `width` characters wide; the curve's mean, without its band.
 
-    A letter at the end of a curve finds it in the legend, so that colour is not needed.
+    A letter at the end of a curve finds it in the legend, so that colour is not needed; points are
+    such letters themselves.
     """
     points = [
-        [(x, y) for x, y in zip(c.x, c.y, strict=True) if math.isfinite(y)] for c in panel.curves
+        [
+            (math.log(x) if panel.log else x, y)
+            for x, y in zip(c.x, c.y, strict=True)
+            if math.isfinite(y)
+        ]
+        for c in panel.curves
     ]
     everything = [point for curve in points for point in curve]
     if not everything:
@@ -71,10 +80,10 @@ def draw(panel: Panel, width: int = 80, height: int = 12, colour: bool = False) 
     ticks = [f"{y:.4g}" for y in (y_high, (y_low + y_high) / 2, y_low)]
     margin = max(map(len, ticks))
     columns = max(width - margin - 4, 10)
-    indices = [curve.index for curve in panel.curves]
     cells: list[list[tuple[int, int]]] = [[(0, 0)] * columns for _ in range(height)]
     ends: dict[int, str] = {}
-    for index, curve_points in zip(indices, points, strict=True):
+    for curve, curve_points in zip(panel.curves, points, strict=True):
+        index = curve.index
         scaled = [
             (
                 round((x - x_low) / (x_high - x_low) * (2 * columns - 1)),
@@ -82,6 +91,10 @@ def draw(panel: Panel, width: int = 80, height: int = 12, colour: bool = False) 
             )
             for x, y in curve_points
         ]
+        if curve.style == "points":
+            for column, row in scaled:
+                cells[row // 4][column // 2] = (_MARK, index)
+            continue
         for column, row in _joined(scaled):
             bits, _ = cells[row // 4][column // 2]
             cells[row // 4][column // 2] = (bits | _DOTS[row % 4][column % 2], index)
@@ -93,11 +106,13 @@ def draw(panel: Panel, width: int = 80, height: int = 12, colour: bool = False) 
         click.style(axis_label(panel.metric), bold=True) if colour else axis_label(panel.metric)
     ]
     for row, line in enumerate(cells):
-        body = "".join(_paint(chr(0x2800 + b), i, colour) if b else " " for b, i in line)
+        body = "".join(_paint(_character(b, i), i, colour) if b else " " for b, i in line)
         lines.append(f"{tick_rows.get(row, ''):>{margin}} ┤{body} {ends.get(row, '')}".rstrip())
-    left, right = f"{x_low:.4g}", f"{x_high:.4g}"
+    ends_of_x = (math.exp(x) if panel.log else x for x in (x_low, x_high))
+    left, right = (f"{x:.4g}" for x in ends_of_x)
+    axis = f"{panel.axis} (logarithmic)" if panel.log else panel.axis
     lines.append(f"{'':{margin}} └{'─' * columns}")
-    lines.append(f"{'':{margin}}  {left}{panel.axis:^{columns - len(left) - len(right)}}{right}")
+    lines.append(f"{'':{margin}}  {left}{axis:^{columns - len(left) - len(right)}}{right}")
     for curve in panel.curves:
         letter = _paint(_letter(curve.index), curve.index, colour)
         lines.append(f"{'':{margin}}  {letter} {'mean of ' * (curve.n > 1)}{_name(curve)}")
@@ -123,6 +138,10 @@ def _joined(points: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 
 def _letter(index: int) -> str:
     return chr(ord("a") + index % 26)
+
+
+def _character(bits: int, index: int) -> str:
+    return _letter(index) if bits == _MARK else chr(0x2800 + bits)
 
 
 def _paint(shown: str, index: int, colour: bool) -> str:
@@ -177,6 +196,12 @@ def _fill(axes: Any, panel: Panel) -> None:
     for curve in panel.curves:
         colour = COLOURS[curve.index % len(COLOURS)]
         dash = DASHES[curve.index // len(COLOURS) % len(DASHES)]
+        if curve.style == "points":
+            bars = [0.0 if math.isnan(h) else h for h in curve.half_width or [0.0] * len(curve.x)]
+            axes.errorbar(
+                curve.x, curve.y, bars, fmt="o", color=colour, capsize=3, label=_name(curve)
+            )
+            continue
         marker = "o" if len(curve.x) <= 1 else None
         axes.plot(
             curve.x, curve.y, dash, color=colour, marker=marker, linewidth=1.6, label=_name(curve)
@@ -186,12 +211,15 @@ def _fill(axes: Any, panel: Panel) -> None:
             low, high = [y - h for y, h in pairs], [y + h for y, h in pairs]
             axes.fill_between(curve.x, low, high, color=colour, alpha=0.2, linewidth=0)
     axes.set_xlabel(panel.axis)
+    if panel.log:
+        axes.set_xscale("log")
     axes.set_ylabel(axis_label(panel.metric).replace(" (", "\n("))
     axes.grid(color="0.9", linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.01)
     _limit(axes, panel)
-    axes.xaxis.get_major_locator().set_params(integer=_spans_integers(panel))
+    if not panel.log:
+        axes.xaxis.get_major_locator().set_params(integer=_spans_integers(panel))
 
 
 def _limit(axes: Any, panel: Panel) -> None:

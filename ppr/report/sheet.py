@@ -14,6 +14,9 @@ from ppr.papers.cells import Filled, Results, cells
 from ppr.papers.schema import Paper, Table
 from ppr.results.metrics import flatten
 
+MOST_EXTRA_PLACES = 3
+"""Decimals that a small interval may add to a cell; one smaller still is written as 2e-09."""
+
 
 @dataclass(frozen=True)
 class Sheet:
@@ -42,7 +45,7 @@ class Sheet:
             for row in self.places.values()
             if row[filled.cell.column].interval
         ]
-        if len(means) < 2 or filled.interval is None:
+        if len(means) < 2 or filled.interval is None or self.table.best == "none":
             return False
         return filled.interval.mean == (max if self.table.best == "max" else min)(means)
 
@@ -69,7 +72,11 @@ def reproduced(filled: Filled) -> str:
         return f"{interval.mean:.{places}f} (n=1, no interval)"
     # An interval must not be rounded away: ± 0.0 would say that there is no doubt.
     if interval.half_width > 0:
-        places = max(places, math.ceil(-math.log10(interval.half_width)))
+        needed = math.ceil(-math.log10(interval.half_width))
+        if needed > places + MOST_EXTRA_PLACES:
+            half = f"{interval.half_width:.0e}"
+            return f"{interval.mean:.{places}f} ± {half} (n={interval.n})"
+        places = max(places, needed)
     return f"{interval.mean:.{places}f} ± {interval.half_width:.{places}f} (n={interval.n})"
 
 
@@ -93,7 +100,8 @@ def notes(sheet: Sheet) -> Iterator[str]:
     unit = f" in {table.unit}" if table.unit else ""
     metrics = ", ".join(dict.fromkeys(filled.cell.metric for filled in sheet.cells))
     yield f"Scale: {table.scale}. Metric: {metrics}{unit}."
-    yield "Reproduced: mean ± 95 % confidence half-width, Student t over n seeds; best marked."
+    marked = "" if table.best == "none" else "; best marked"
+    yield f"Reproduced: mean ± 95 % confidence half-width, Student t over n seeds{marked}."
     if table.protocol:
         yield f"Protocol: {_list(table.protocol)}."
     yield from _recorded(sheet)

@@ -67,7 +67,10 @@ def curve_chart(title: str, panel: Panel) -> Chart:
 
 
 def sweep_chart(title: str, panel: Panel) -> Chart:
-    """A metric against a swept field: marks with intervals at the values that were run."""
+    """A metric against a swept field: marks with intervals at the values that were run.
+
+    Of theory there is the line only, and of what is measured beside it the marks only.
+    """
     values = sorted({x for curve in panel.curves for x in curve.x})
     log = values[0] > 0 and values[-1] / values[0] >= _LOG_RATIO
     return _chart(title, panel, values, log=log, marked=True)
@@ -134,11 +137,16 @@ def _line(curve: Curve, scale: _Scale, marked: bool) -> Line:
             if len(upper) > 1:
                 bands.append(_path(upper + lower) + "Z")
     lone = [piece[0] for piece in pieces if len(piece) == 1]
-    shown = [point for piece in pieces for point in piece] if marked else lone
+    if marked and curve.style != "line":
+        shown = [point for piece in pieces for point in piece]
+    else:
+        shown = lone
     return Line(
         label=curve.label,
         last=_last(curve),
-        path="".join(_path([(scale.x(x), scale.y(y)) for x, y, _ in piece]) for piece in pieces),
+        path=""
+        if curve.style == "points"
+        else "".join(_path([(scale.x(x), scale.y(y)) for x, y, _ in piece]) for piece in pieces),
         bands=tuple(bands),
         markers=tuple(_marker(scale, *point) for point in shown),
         colour=curve.index % COLOURS,

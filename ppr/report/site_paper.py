@@ -15,6 +15,7 @@ from ppr.papers.board import Standing
 from ppr.papers.cells import Filled, Results, cells
 from ppr.papers.claims import Verdict, judge
 from ppr.papers.schema import Paper, Table
+from ppr.report.axis import axis_panel
 from ppr.report.plot import Panel
 from ppr.report.sheet import Sheet, notes
 from ppr.report.site_chart import Chart, curve_chart, sweep_chart
@@ -43,6 +44,7 @@ class TableView:
     sheet: Sheet
     notes: list[str]
     problems: list[str]
+    drawn: Chart | None
     charts: list[Chart]
     sweeps: list[SweepPlot]
     commands: list[tuple[str, str]]
@@ -122,6 +124,7 @@ def _table_view(
         places.setdefault(cell.row, {})[cell.column] = filled
     sheet = Sheet(paper, name, table, places)
     charts, unread = _charts(sheet)
+    panel = axis_panel(sheet)
     shown = [*list(problems)[:MOST_PROBLEMS], *unread]
     if len(problems) > MOST_PROBLEMS:
         shown.append(f"and so {len(problems) - MOST_PROBLEMS} cells more")
@@ -131,8 +134,10 @@ def _table_view(
         sheet=sheet,
         notes=list(dict.fromkeys(notes(sheet))),
         problems=shown,
+        drawn=sweep_chart(table.title, panel) if panel else None,
         charts=charts,
-        sweeps=list(_sweeps(sheet, swept)),
+        # A table that is drawn along its columns shows its own sweep.
+        sweeps=[] if panel else list(_sweeps(sheet, swept)),
         commands=_commands(sheet),
     )
 

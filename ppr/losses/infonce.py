@@ -1,0 +1,43 @@
+"""Symmetric InfoNCE, CLIP's loss: each row of one tower finds its match among the other's rows.
+
+Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", ICML 2021,
+arXiv:2103.00020, figure 3 (its pseudocode). For unit vectors a_i, b_i and s_ij = a_i.b_j / t:
+
+    L = 1/(2N) sum_i [ -log( e^{s_ii} / sum_j e^{s_ij} ) - log( e^{s_ii} / sum_j e^{s_ji} ) ]
+
+Theory papers (arXiv:2307.05906, arXiv:2402.12613) write the sum of the two directions, twice this.
+
+Shapes: a, b [N, D], matching rows positive. They are L2-normalised here; half precision is computed
+in float32. An empty batch gives 0 with a gradient of 0. Memory is linear in N.
+
+Raises ValueError for embeddings that are not two [N, D] of one shape.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from ppr.fields import Positive
+from ppr.losses._batch import matched_rows
+from ppr.losses._partition import log_partition
+from ppr.registry import component
+
+
+def infonce(a: Tensor, b: Tensor, *, temperature: float, rows: int | None = None) -> Tensor:
+    """The mean over rows and over the two directions; `rows` as of `log_partition`."""
+    a, b = matched_rows(a, b, length=temperature**-0.5)
+    if not len(a):
+        return (a + b).sum()
+    partitions = (log_partition(a, b, rows=rows) + log_partition(b, a, rows=rows)) / 2
+    loss: Tensor = (partitions - (a * b).sum(1)).mean()
+    return loss
+
+
+@component("loss")
+class InfoNCELoss(nn.Module):
+    def __init__(self, *, temperature: Positive = 0.07) -> None:
+        super().__init__()
+        self.temperature = temperature
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return infonce(a, b, temperature=self.temperature)

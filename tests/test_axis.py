@@ -1,0 +1,134 @@
+"""Tables along an axis: what is drawn of them, on the terminal, into a file and on the site."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from ppr.cli.plot import command
+from ppr.config.compose import compose
+from ppr.errors import BadRequest
+from ppr.papers.cells import Results
+from ppr.papers.claims import judge
+from ppr.papers.schema import Paper, parse
+from ppr.report.axis import axis_panel
+from ppr.report.plot import Panel, draw
+from ppr.report.sheet import Sheet, fill, reproduced
+from ppr.report.site_chart import sweep_chart
+from ppr.results.curves import Curve
+from ppr.results.tree import results_root, scan
+from ppr.run import execute
+
+TABLE = {
+    "title": "Cosines",
+    "scale": "desk",
+    "metric": "positive",
+    "axis": "temperature t",
+    "best": "none",
+    "rows": {
+        "measured": {"metric": "measured/${metric}"},
+        "theory": {"metric": "theory/${metric}"},
+        "other": {"metric": "measured/negative"},
+    },
+    "columns": {"hot": "2.0", "cold": "0.1"},
+    "cell": "experiment=ccem_infonce task.pairs=4 loss.temperature=${column}",
+    "seeds": 2,
+}
+CLAIM = {"says": "so it is", "test": "exact", "cells": ["t.measured", "t.theory"]}
+
+
+def paper(**changes: object) -> Paper:
+    document = {"title": "A paper", "year": 2020, "family": "toy", "tables": {"t": TABLE | changes}}
+    return parse(document | {"claims": {"c": CLAIM | {"precision": 1e-6}}}, "toy", "toy.yaml")
+
+
+def resolve(words: object) -> tuple[str, str]:
+    config = compose([*words])  # type: ignore[misc]
+    return config.experiment, config.variant
+
+
+@pytest.fixture
+def sheet(own_folders: Path) -> Sheet:
+    for t, seed in (("2.0", 0), ("2.0", 1), ("0.1", 0), ("0.1", 1)):
+        words = TABLE["cell"].replace("${column}", t).split()  # type: ignore[attr-defined]
+        execute(compose([*words, f"seed={seed}"]))
+    return fill(paper(), "t", Results(resolve, scan(results_root(None))))
+
+
+def test_theory_is_a_line_and_what_is_measured_points(sheet: Sheet) -> None:
+    panel = axis_panel(sheet)
+    assert panel
+    found = [(c.label, c.style, c.index, c.x) for c in panel.curves]
+    x = [0.1, 2.0]  # the columns in the order of their numbers
+    assert found == [
+        ("theory", "line", 0, x),
+        ("measured", "points", 0, x),  # the colour of its theory
+        ("other", "points", 1, x),
+    ]
+    assert panel.axis == "temperature t"
+    assert (panel.curves[1].n, len(panel.curves[1].half_width or [])) == (2, 2)
+
+
+def test_claims_hold_what_is_measured_against_theory(sheet: Sheet) -> None:
+    (verdict,) = judge(sheet.paper, Results(resolve, scan(results_root(None))))
+    assert verdict.outcome == "reproduced"
+
+
+def test_no_axis_and_no_runs_draw_nothing(own_folders: Path) -> None:
+    nothing = Results(resolve, scan(results_root(None)))
+    assert axis_panel(fill(paper(), "t", nothing)) is None
+    assert axis_panel(fill(paper(axis=None), "t", nothing)) is None
+
+
+def test_columns_of_an_axis_are_numbers() -> None:
+    with pytest.raises(BadRequest, match=r"tables\.t\.columns\.x: must be a number"):
+        paper(columns={"x": "warm"})
+    assert paper(columns={"3": ""}).tables["t"].axis
+
+
+def test_nothing_is_best_where_the_table_says_so(sheet: Sheet) -> None:
+    assert not any(sheet.is_best(cell) for cell in sheet.cells)
+
+
+def test_tiny_intervals_are_written_short(sheet: Sheet) -> None:
+    interval = sheet.places["measured"]["cold"].interval
+    assert interval
+    assert 0 < (interval.half_width or 0) < 1e-7
+    assert reproduced(sheet.places["measured"]["cold"]) == (
+        f"1.000 ± {interval.half_width:.0e} (n=2)"
+    )
+
+
+def test_points_are_letters_over_the_line() -> None:
+    line = Curve(0, "theory", [0, 1, 2], [0, 1, 2], None, 1, "line")
+    points = Curve(0, "measured", [0, 2], [0, 2], [0.1, 0.1], 3, "points")
+    text = draw(Panel("m", "x", [line, points]), width=40, height=6)
+    drawn = [row.split("┤", 1)[1] for row in text.splitlines() if "┤" in row]
+    assert "".join(drawn).count("a") == 2 + 1  # the points, and the letter at the line's end
+    assert drawn[-1].startswith("a")
+
+
+def test_site_draws_points_without_a_line_and_theory_without_marks() -> None:
+    line = Curve(0, "theory", [1, 2], [0, 1], None, 1, "line")
+    points = Curve(0, "measured", [1, 2], [0, 1], [0.1, 0.1], 3, "points")
+    theory, measured = sweep_chart("t", Panel("m", "x", [line, points])).lines
+    assert (bool(theory.path), len(theory.markers)) == (True, 0)
+    assert (bool(measured.path), len(measured.markers)) == (False, 2)
+
+
+def test_command_draws_a_papers_table(own_folders: Path, tmp_path: Path) -> None:
+    run = CliRunner().invoke
+    said = run(command, ["ccem_siglip/optimum"])
+    assert "none of its runs is here; ppr reproduce ccem_siglip/optimum" in str(said.exception)
+    assert "did you mean 'optimum'" in str(run(command, ["ccem_siglip/optimun"]).exception)
+    assert "no axis" in str(run(command, ["ccem_siglip/thresholds"]).exception)
+    execute(compose(["experiment=ccem_optimum", "task.pairs=5", "loss.bias=-1.0"]))
+    text = run(command, ["ccem_siglip/optimum"]).output
+    assert "N = 5, theory" in text
+    file = tmp_path / "optimum.png"
+    assert run(command, ["ccem_siglip/optimum", "-o", str(file)]).exit_code == 0
+    assert Image.open(file).width > 500
+    assert "drawn alone" in str(run(command, ["ccem_siglip/optimum", "toy"]).exception)
