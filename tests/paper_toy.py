@@ -141,10 +141,16 @@ def known(configs: Path, root: Path) -> Iterator[None]:
         monkeypatch.setattr(places, "_own_folders", [configs])
         monkeypatch.setattr(registry, "_plugin_files", [])
         registry.add_plugin(configs.parent / "plugin.py")
-        vars(resolve).pop("_kept", None)  # what it has composed from other tests' configs
+        forget()
         yield
     registry._index.cache_clear()
-    vars(resolve).pop("_kept", None)
+    forget()
+
+
+def forget() -> None:
+    """What has been composed from other tests' configs."""
+    for name in ("_kept", "known"):
+        vars(resolve).pop(name, None)
 
 
 def invoke(name: str, *words: str) -> Result:

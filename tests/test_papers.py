@@ -21,10 +21,13 @@ from click.testing import CliRunner, Result
 import ppr.cli.paper
 import ppr.cli.papers
 import ppr.cli.table
+from ppr.config import places
+from ppr.config.compose import Config, compose
+from ppr.config.places import shipped_configs
 from ppr.errors import BadRequest
 from ppr.papers import board as boards
 from ppr.papers import cache
-from ppr.papers.cells import Cell, Results
+from ppr.papers.cells import Cell, Results, cells
 from ppr.papers.files import find_all, folders, load, read, reference
 from ppr.papers.schema import Paper
 from ppr.report import formats
@@ -494,25 +497,51 @@ def test_standings_are_kept_until_something_changes(papers: Path, root: Path) ->
     assert stand()[1] > 0
 
 
-def test_variants_are_composed_once_until_the_code_changes(
-    papers: Path, monkeypatch: pytest.MonkeyPatch
+def test_variants_are_composed_once_until_a_file_behind_them_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
 
-    def counted(overrides: Sequence[str]) -> tuple[str, str]:
+    def counted(overrides: Sequence[str]) -> Config:
         asked.append(overrides)
-        return resolve(overrides)
+        return compose(overrides)
 
-    monkeypatch.setattr(cache, "folders", lambda: [papers])
+    file = tmp_path / "own" / "experiment" / "mine.yaml"
+    file.parent.mkdir(parents=True)
+    text = (shipped_configs() / "experiment" / "focal_formula.yaml").read_text(encoding="utf-8")
+    file.write_text(text, encoding="utf-8")
+    monkeypatch.setattr(places, "_own_folders", [tmp_path / "own"])
+    monkeypatch.setenv("PPR_CACHE", str(tmp_path / "cache"))
+    words = ("experiment=mine",)
     for _ in range(2):
         variants = cache.Variants(counted)
-        assert variants(("experiment=a_small", "seed=0")) == ("a_small", VARIANT)
-        assert len(asked) == 1
+        assert variants(words) == ("mine", compose(words).variant)
+        assert asked == [words]
     with pytest.raises(BadRequest):
-        variants(("experiment=a_absent",))
-    (papers.parent / "loss.yaml").write_text("name: ce\n")
-    assert cache.Variants(counted)(("experiment=a_small", "seed=0")) == ("a_small", VARIANT)
+        variants(("experiment=absent",))
+    (file.parent / "unrelated.yaml").write_text(text, encoding="utf-8")
+    assert cache.Variants(counted)(words)[0] == "mine"
+    assert len(asked) == 2
+    file.write_text(f"{text}\n# a word more\n", encoding="utf-8")
+    assert cache.Variants(counted)(words)[0] == "mine"
     assert len(asked) == 3
+
+
+def test_the_index_of_cells_is_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """If not: python scripts/index_cells.py."""
+    monkeypatch.setenv("PPR_CACHE", str(tmp_path))
+    known = cache.Variants(compose).known
+    asked = {
+        json.dumps(list(cell.overrides))
+        for path in SHIPPED.values()
+        for name, table in (read(path).tables.items() if reference(path).has_tables else ())
+        for cell in cells(name, table)
+    }
+    assert asked == set(known)
+    sample = sorted(asked)[:: max(1, len(asked) // 8)]
+    for words in sample:
+        config = compose(json.loads(words))
+        assert known[words] == (config.experiment, config.variant)
 
 
 def test_a_torn_cache_costs_time_not_the_answer(papers: Path, root: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,12 +16,14 @@ from ppr.papers.files import folders
 from ppr.report.terminal import print_table
 from ppr.results.tree import results_root
 
+if TYPE_CHECKING:
+    from ppr.config.compose import Config
 
-def _composed(overrides: Sequence[str]) -> tuple[str, str]:
+
+def _composed(overrides: Sequence[str]) -> Config:
     from ppr.config.compose import compose
 
-    config = compose(overrides)
-    return config.experiment, config.variant
+    return compose(overrides)
 
 
 resolve = Variants(_composed)

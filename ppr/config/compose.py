@@ -29,7 +29,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ppr import registry
 from ppr.config.identity import run_id, variant_id
-from ppr.config.places import config_folders, shipped_configs
+from ppr.config.places import config_file, config_folders, shipped_configs
 from ppr.config.schema import check_config
 from ppr.errors import BadRequest, choices
 
@@ -188,12 +188,9 @@ def _compose_groups(
     with _hydra():
         try:
             config = hydra_compose(_PRIMARY, overrides=[*path, *selection])
-            loader = GlobalHydra.instance().config_loader()
             others = [word for word in selection if word.startswith("experiment=")]
-            own = _choices(loader.compute_defaults_list(_PRIMARY, [*path, *others], RunMode.RUN))
-            used = _choices(
-                loader.compute_defaults_list(_PRIMARY, [*path, *selection], RunMode.RUN)
-            )
+            used = _choices(selection)
+            own = used if list(selection) == others else _choices(others)
             OmegaConf.set_struct(config, False)
             for group in set(used) - {"experiment", "scale", "evaluator"}:
                 if group in own and own[group] != used[group]:
@@ -208,30 +205,21 @@ def _compose_groups(
     for name in [name for name, node in evaluators.items() if "name" not in node]:
         del evaluators[name]
     files = [("config", "config"), *((g, o) for g in used for o in used[g])]
-    sources = tuple((group, str(_file(option))) for group, option in files)
+    sources = tuple((group, str(config_file(option))) for group, option in files)
     named = [*used.get("experiment", ["experiment/custom"]), *others]
     return config, sources, named[-1].removeprefix("experiment/").removeprefix("experiment=")
 
 
-def _choices(defaults: Any) -> dict[str, list[str]]:
-    """Group -> the options that a defaults list takes from it, in order of merging."""
+def _choices(selection: Sequence[str]) -> dict[str, list[str]]:
+    """Group -> the options that Hydra's defaults list takes from it, in order of merging."""
+    loader = GlobalHydra.instance().config_loader()
+    words = [*_search_path(), *selection]
     found: dict[str, list[str]] = {}
-    for item in defaults.defaults:
-        if (
-            item.config_path
-            and "/" in item.config_path
-            and not item.config_path.startswith("hydra/")
-        ):
-            found.setdefault(item.config_path.split("/", 1)[0], []).append(item.config_path)
+    for item in loader.compute_defaults_list(_PRIMARY, words, RunMode.RUN).defaults:
+        path = item.config_path
+        if path and "/" in path and not path.startswith("hydra/"):
+            found.setdefault(path.split("/", 1)[0], []).append(path)
     return found
-
-
-def _file(option: str) -> Path | str:
-    for folder in config_folders():
-        if (folder / f"{option}.yaml").exists():
-            return folder / f"{option}.yaml"
-    kind, _, name = option.partition("/")
-    return registry.find(kind, name)
 
 
 def _apply(config: DictConfig, override: Override) -> None:

@@ -54,6 +54,15 @@ def config_folders() -> tuple[Path, ...]:
     return (*_own_folders, *(p for p in plugins if p.is_dir()), shipped_configs())
 
 
+def config_file(option: str) -> Path:
+    """The file of an option, as `loss/supcon`: its YAML, or the component's source."""
+    for folder in config_folders():
+        if (folder / f"{option}.yaml").exists():
+            return folder / f"{option}.yaml"
+    kind, _, name = option.partition("/")
+    return Path(registry.find(kind, name))
+
+
 def data_root(configured: str | None) -> Path | None:
     """The folder that mirrors the hub's Parquet files: `data.root`, else PPR_DATA, else none."""
     named = configured or os.environ.get("PPR_DATA")

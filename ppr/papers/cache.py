@@ -10,14 +10,27 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ppr
 from ppr import registry
-from ppr.config.places import cache_root
+from ppr.config.places import cache_root, config_file
+from ppr.errors import BadRequest
 from ppr.papers.files import folders
+
+if TYPE_CHECKING:
+    from ppr.config.compose import Config
+
+
+INDEX = "variants.json"
+
+
+def _read(file: Path) -> dict[str, Any]:
+    with suppress(OSError, ValueError):
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    return {}
 
 
 class Kept:
@@ -25,9 +38,7 @@ class Kept:
 
     def __init__(self, name: str) -> None:
         self._file = cache_root() / "papers" / f"{name}.json"
-        self.content: dict[str, Any] = {}
-        with suppress(OSError, ValueError):
-            self.content = json.loads(self._file.read_text(encoding="utf-8"))
+        self.content = _read(self._file)
 
     def save(self) -> None:
         with suppress(OSError):
@@ -38,28 +49,62 @@ class Kept:
 
 
 class Variants:
-    """Overrides -> (experiment, variant), composed once and kept until a source or config changes.
+    """Overrides -> (experiment, variant), composed once and kept while the files behind it last.
 
-    Hydra takes some 0.2 s to compose one cell, and a table has a dozen.
+    Hydra takes some 0.1 s to compose a cell, and a table has dozens. What is kept names the config
+    files that it followed from and a digest of their content; beside the papers lies an index of
+    their own cells (scripts/index_cells.py), so that a fresh clone need not compose them either.
     """
 
-    def __init__(self, resolve: Callable[[Sequence[str]], tuple[str, str]]) -> None:
-        self._resolve = resolve
+    def __init__(self, compose: Callable[[Sequence[str]], Config]) -> None:
+        self._compose = compose
 
     @cached_property
     def _kept(self) -> Kept:
-        kept, stamp = Kept("variants"), code_stamp(folder.parent for folder in folders())
-        if kept.content.get("stamp") != stamp:
-            kept.content = {"stamp": stamp, "variants": {}}
-        return kept
+        return Kept("cells")
+
+    @cached_property
+    def known(self) -> dict[str, tuple[str, str]]:
+        """What is kept or shipped and still holds."""
+        found: dict[str, tuple[str, str]] = {}
+        for part in [*map(_read, (folder / INDEX for folder in folders())), self._kept.content]:
+            for options, entry in part.items():
+                if entry["digest"] == content_digest(json.loads(options)):
+                    found |= {words: (e, v) for words, (e, v) in entry["variants"].items()}
+        return found
 
     def __call__(self, overrides: Sequence[str]) -> tuple[str, str]:
-        known, key = self._kept.content["variants"], json.dumps(list(overrides))
-        if key not in known:
-            known[key] = self._resolve(overrides)
+        key = json.dumps(list(overrides))
+        if key not in self.known:
+            config = self._compose(overrides)
+            self._kept.content = add_variant(self._kept.content, key, config)
             self._kept.save()
-        experiment, variant = known[key]
-        return experiment, variant
+            self.known[key] = config.experiment, config.variant
+        return self.known[key]
+
+
+def add_variant(content: dict[str, Any], key: str, config: Config) -> dict[str, Any]:
+    """An index with one more variant: options -> digest of their files, words -> variant."""
+    options = ["config" if g == "config" else f"{g}/{Path(f).stem}" for g, f in config.sources]
+    now = {"digest": content_digest(options), "variants": {}}
+    entry = content.get(json.dumps(options), now)
+    if entry["digest"] != now["digest"]:
+        entry = now
+    variants = entry["variants"] | {key: [config.experiment, config.variant]}
+    return content | {json.dumps(options): {"digest": now["digest"], "variants": variants}}
+
+
+def content_digest(options: Sequence[str]) -> str:
+    """Of the files behind some options, whatever folder they lie in; empty if one is not there."""
+    try:
+        return digest(_content(file, stamp(file)) for file in map(config_file, options))
+    except (OSError, BadRequest):
+        return ""
+
+
+@lru_cache(maxsize=4096)
+def _content(file: Path, _: str) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def code_stamp(configs: Iterable[Path]) -> str:
