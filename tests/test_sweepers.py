@@ -236,7 +236,7 @@ def search(*words: str, **fields):
     given = [f"sweeper.{key}={value}" for key, value in fields.items()]
     words = ("experiment=sweep_toy", "sweeper=optuna", *words, *given)
     plan = make_plan(words)
-    sweep, _ = open_sweep(plan, words, [])
+    sweep, _ = open_sweep(plan, words)
     sweep.folder.mkdir(parents=True, exist_ok=True)
     sweep.write()
     return sweep

@@ -213,6 +213,8 @@ def test_keys_are_found_where_wandb_keeps_them(tmp_path, monkeypatch):
     netrc = tmp_path / ".netrc"
     netrc.write_text(f"machine api.wandb.ai login user password {KEY}\n")
     assert wandb_account.has_key()
+    netrc.write_text(f"machine api.forge.coreweave.com login user password {KEY}\n")
+    assert wandb_account.has_key()
     settings = tmp_path / ".config" / "wandb" / "settings"
     settings.parent.mkdir(parents=True)
     settings.write_text("[default]\nbase_url = https://wandb.example.org\n")

@@ -32,7 +32,7 @@ from ppr.results import tree
 from ppr.results.files import read_json, write_json
 from ppr.results.lock import holder
 from ppr.trackers.tail import Mark, Rewritten, Tail
-from ppr.trackers.wandb_account import base_url, has_key, unreachable
+from ppr.trackers.wandb_account import base_url, has_key, named_url, unreachable
 from ppr.trackers.wandb_result import log_result
 
 FOLDER = "wandb"
@@ -188,6 +188,8 @@ class Wandb:
             x_disable_stats=True,
             x_save_requirements=False,
         )
+        if named := named_url():
+            settings.base_url = named  # W&B reads the environment once a process
         run = wandb.init(
             project=self.project,
             entity=self.entity,

@@ -10,11 +10,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-_DEFAULT = "https://api.wandb.ai"
+_PUBLIC = ("https://api.wandb.ai", "https://api.forge.coreweave.com")
+"""The public server by its names: FORGE_HOSTS in wandb/sdk/lib/urls.py of wandb 0.31."""
 
 
-def base_url() -> str:
-    """W&B's server: WANDB_BASE_URL, else what `wandb login --host` noted, else the public one."""
+def named_url() -> str | None:
+    """The server that the user names: WANDB_BASE_URL, else what `wandb login --host` noted."""
     folder = Path(os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb").expanduser()
     settings = configparser.ConfigParser(interpolation=None)
     try:
@@ -22,18 +23,27 @@ def base_url() -> str:
         noted = settings.get("default", "base_url", fallback=None)
     except (configparser.Error, UnicodeDecodeError):
         noted = None
-    return (os.environ.get("WANDB_BASE_URL") or noted or _DEFAULT).rstrip("/")
+    named = os.environ.get("WANDB_BASE_URL") or noted
+    return named.rstrip("/") if named else None
+
+
+def base_url() -> str:
+    """That server, else the public one."""
+    return named_url() or _PUBLIC[0]
 
 
 def has_key() -> bool:
     """Whether there is a key for that server; which it is stays where it is."""
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
+    servers = _PUBLIC if base_url() in _PUBLIC else (base_url(),)
+    hosts = [urlsplit(server).hostname or "" for server in servers]
     named = os.environ.get("NETRC")
     files = [Path(named)] if named else [Path.home() / ".netrc", Path.home() / "_netrc"]
     for file in files:
         try:
-            if netrc.netrc(str(file.expanduser())).authenticators(_address()[0]):
+            keys = netrc.netrc(str(file.expanduser()))
+            if any(keys.authenticators(host) for host in hosts):
                 return True
         except (OSError, netrc.NetrcParseError):
             continue
