@@ -138,6 +138,16 @@ def test_a_run_on_two_devices_is_a_job_of_two_tasks(ppr, sweep, tmp_path, monkey
     assert same_as_undisturbed(point, monkeypatch, tmp_path, *words)
 
 
+def test_a_run_on_two_nodes_is_that_of_two_devices(ppr, sweep, tmp_path, monkeypatch):
+    name = sweep("launcher.nodes=2 launcher.partition=pair engine.epochs=2")
+    (point,) = wait(ppr, name, "finished")
+    shown = slurm("scontrol", "show", "job", point["job"])
+    assert "NumNodes=2" in shown
+    assert "NumTasks=2" in shown
+    words = ["engine.epochs=2", "engine.devices=2"]
+    assert same_as_undisturbed(point, monkeypatch, tmp_path, *words)
+
+
 def is_back(node: str) -> bool:
     """Resume a node; SLURM refuses while it is still taking it down, or has it back already."""
     try:
@@ -157,7 +167,7 @@ def test_a_run_that_is_preempted_and_whose_node_dies_ends_the_same(
     ppr.until(lambda: job_state(point["job"]) == "PENDING")
     saved = Path(point["log"]).read_text().split("stopped at step ")[1].split()[0]
     wait_for_steps(ppr, point, int(saved) + 5)
-    node = slurm("sinfo", "-h", "-o", "%n").split()[0]
+    node = slurm("sinfo", "-h", "-p", "main", "-o", "%n").split()[0]
     slurm("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
     ppr.until(lambda: is_back(node))
     (point,) = wait(ppr, name, "finished")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A real SLURM of one node on loopback, for the tests: munged, slurmctld, slurmd; no systemd, no root but to install.
+# A real SLURM on loopback, for the tests (a node; in the partition "pair" a second one, here too): munged, slurmctld, slurmd; no systemd, no root but to install.
 #
 #   start.sh --install      install Debian's packages (root), start nothing
 #   start.sh DIR [PORT]     start a cluster whose files are all in DIR; on return the node is idle
@@ -49,7 +49,7 @@ memory=$(awk '/^MemTotal/ {print int($2 / 1024 * 0.9)}' /proc/meminfo)
 socket=$dir/munge/socket
 
 daemon() {  # daemon COMMAND...: in a session of its own, its pid noted
-  setsid "$@" > "$dir/log/$1.out" 2>&1 < /dev/null &
+  setsid "$@" >> "$dir/log/$1.out" 2>&1 < /dev/null &
   echo "$! $1" >> "$dir/pids"
 }
 
@@ -90,11 +90,11 @@ SlurmdUser=$me
 AuthType=auth/munge
 AuthInfo=socket=$socket,cred_expire=5
 StateSaveLocation=$dir/state
-SlurmdSpoolDir=$dir/spool
+SlurmdSpoolDir=$dir/spool/%n
 SlurmctldPidFile=$dir/state/slurmctld.pid
-SlurmdPidFile=$dir/spool/slurmd.pid
+SlurmdPidFile=$dir/spool/%n.pid
 SlurmctldLogFile=$dir/log/slurmctld.log
-SlurmdLogFile=$dir/log/slurmd.log
+SlurmdLogFile=$dir/log/slurmd.%n.log
 PlugStackConfig=$dir/plugstack.conf
 MailProg=/bin/true
 MpiDefault=none
@@ -114,6 +114,9 @@ PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 $storage
 NodeName=$host NodeAddr=127.0.0.1 CPUs=$cpus CoresPerSocket=$cpus RealMemory=$memory State=UNKNOWN
+NodeName=localhost NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 3)) CPUs=$cpus \
+  CoresPerSocket=$cpus RealMemory=$memory State=UNKNOWN
+PartitionName=pair Nodes=$host,localhost
 PartitionName=main Nodes=$host Default=YES PriorityTier=1 GraceTime=10
 PartitionName=urgent Nodes=$host PriorityTier=10 PreemptMode=OFF
 END
@@ -150,5 +153,8 @@ fi
 
 daemon slurmctld -D -c -f "$SLURM_CONF"
 await slurmctld bash -c 'scontrol ping | grep -q "is UP"'
-daemon slurmd -D -f "$SLURM_CONF" -N "$host"
-await slurmd bash -c 'sinfo --noheader --partition=main --format=%t | grep -qx idle'
+for node in "$host" localhost; do  # both names are this machine's, so that either finds the other
+  mkdir -p "$dir/spool/$node"
+  daemon slurmd -D -f "$SLURM_CONF" -N "$node"
+done
+await slurmd bash -c '[ "$(sinfo --noheader --partition=pair --Node --format=%t | grep -cx idle)" = 2 ]'
