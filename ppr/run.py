@@ -80,7 +80,7 @@ def execute_here(config: Config, watcher: Watcher, *, force: bool = False) -> di
     _join(config)
     folder = run_directory(config)
     with ExitStack() as held:
-        done = distributed.from_main(lambda: _claim(config, folder, held, force=force))
+        done = distributed.from_main(lambda: claim_run(config, folder, held, force=force))
         if done is not None:
             return done
         if distributed.is_main():
@@ -98,14 +98,20 @@ def _join(config: Config) -> None:
         distributed.join(own_device(settings))
 
 
-def _claim(config: Config, folder: Path, held: ExitStack, *, force: bool) -> dict[str, Any] | None:
-    """Hold the run directory; the summary if there is nothing to do."""
+def claim_run(
+    config: Config, folder: Path, held: ExitStack, *, force: bool
+) -> dict[str, Any] | None:
+    """Hold the run directory; the summary if there is nothing to do.
+
+    Raises:
+        RunBusy: another process holds it.
+    """
     held.enter_context(tree.claim(folder))
     done = finished_summary(config)
     if done is not None and not force:
         return done
     if force:
-        keep_aside(folder)
+        _keep_aside(folder)
     return None
 
 
@@ -275,7 +281,7 @@ def code_version() -> dict[str, Any]:
     return found
 
 
-def keep_aside(folder: Path) -> None:
+def _keep_aside(folder: Path) -> None:
     """Move an earlier run's files out of the way; nothing is overwritten."""
     own = {tree.LOCK, tree.HOLDER}
     files = [entry for entry in folder.iterdir() if entry.name not in own and entry.name[0] != "."]

@@ -47,7 +47,7 @@ def attempt_together(
     """
     from ppr.engine.checkpoints import load_checkpoint
     from ppr.engine.interrupts import stop_on_signal
-    from ppr.run import finished_summary, keep_aside, run_directory
+    from ppr.run import claim_run, run_directory
     from ppr.trackers.live import check_tracker, tracked
 
     with ExitStack() as held, stop_on_signal():
@@ -57,13 +57,10 @@ def attempt_together(
             with _ending(config, ended):
                 refuse_unstackable(config.values)
                 check_tracker(config)
-                held.enter_context(tree.claim(folder))
-                done = finished_summary(config)
-                if done is not None and not force:
+                done = claim_run(config, folder, held, force=force)
+                if done is not None:
                     ended(config, done)
                     continue
-                if force:
-                    keep_aside(folder)
                 held.enter_context(tracked(config, folder))
                 saved = load_checkpoint(folder / tree.CHECKPOINTS)
                 at_step[saved["step"] if saved else 0].append(config)

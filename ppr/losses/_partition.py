@@ -151,6 +151,7 @@ class _SymmetricLogPartition(torch.autograd.Function):
     def forward(ctx: Any, z: Tensor, *strips: Any) -> Tensor:
         groups, rows = ctx.strips = strips
         if rows >= len(z):
+            # Not by way of the strips, whose bookkeeping a small batch would feel.
             whole = torch.mm(z, z.t(), out=z.new_empty(len(z), len(z))).fill_diagonal_(-math.inf)
             if groups is not None:
                 whole.masked_fill_(groups[0].unsqueeze(1) != groups[1], -math.inf)
