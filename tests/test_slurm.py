@@ -229,7 +229,7 @@ def test_a_long_sweep_is_cut_into_arrays(ppr, sweep, monkeypatch):
 @pytest.mark.parametrize(
     ("word", "said"),
     [
-        ("launcher.partition=mian", "did you mean 'main'? allowed: main, urgent"),
+        ("launcher.partition=mian", "did you mean 'main'? allowed: main, pair, urgent"),
         ("launcher.gpus=1", "sbatch refuses: "),
         ("launcher.memory_gb=99999", "sbatch refuses: "),
     ],
