@@ -35,6 +35,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "dataset": ("data",),
     "augment": ("augment",),
     "sampler": ("samplers",),
+    "mixup": ("mixups",),
     "loss": ("losses",),
     "optimizer": ("optimizers",),
     "schedule": ("schedules",),

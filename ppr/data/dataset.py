@@ -16,10 +16,16 @@ if TYPE_CHECKING:  # light commands read the cards of components that import thi
 
 @dataclass(frozen=True)
 class Split:
-    """`inputs` [N, ...] (images: uint8 [N, C, H, W]) and `targets` [N] (int64 class numbers)."""
+    """`inputs` [N, ...] (images: uint8 [N, C, H, W]) and `targets` [N] (int64 class numbers).
+
+    Targets of other tasks are [N, ...]: several labels, a mask, the next tokens. `extra` holds what
+    else is known of each sample, [N, ...] by name (its group, its weight), which a task finds by
+    the `indices` of a batch.
+    """
 
     inputs: Tensor
     targets: Tensor
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -78,7 +84,7 @@ def digest(splits: Mapping[str, Split | None]) -> str:
     for name, split in splits.items():
         if split is None:
             continue
-        for tensor in (split.inputs, split.targets):
+        for tensor in (split.inputs, split.targets, *(split.extra[k] for k in sorted(split.extra))):
             seen.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
             seen.update(tensor.contiguous().numpy().data)
     return seen.hexdigest()

@@ -79,16 +79,17 @@ class Gradients:
     def _whole(
         self, batch: Batch, random: torch.Generator, weight: float = 1, last: bool = True
     ) -> dict[str, Tensor]:
-        inputs = self.task.prepare(batch, random)
+        inputs, batch = self._prepared(batch, random)
         with self._exchange(last):
             values = self._loss(self._outputs(self.replica, inputs), batch)
             torch.autograd.backward(self.scaler.scale(values["loss"] * weight))
         return {key: value.detach() for key, value in values.items()}
 
     def _cached(self, batch: Batch, random: torch.Generator, micro: int) -> dict[str, Tensor]:
-        cuts = torch.split(self._by_sample(self.task.prepare(batch, random)), micro, dim=1)
+        inputs, batch = self._prepared(batch, random)
+        cuts = torch.split(self._by_sample(inputs), micro, dim=1)
         states, outputs = [], []
-        with torch.no_grad(), _statistics_kept(self.task):
+        with torch.no_grad(), statistics_kept(self.task):
             for cut in cuts:
                 states.append(random_states(self.device))
                 outputs.append(self._by_sample(self._outputs(self.network, cut.flatten(0, 1))))
@@ -105,6 +106,10 @@ class Gradients:
                 torch.autograd.backward(self._by_sample(again), gradient)
         restore_random_states(after, self.device)
         return {key: value.detach() for key, value in values.items()}
+
+    def _prepared(self, batch: Batch, random: torch.Generator) -> tuple[Tensor, Batch]:
+        inputs, targets = self.task.mix(self.task.prepare(batch, random), batch.targets, random)
+        return inputs, Batch(batch.inputs, targets, batch.indices)
 
     def _outputs(self, network: Any, inputs: Tensor) -> Tensor:
         if self.settings.channels_last and inputs.dim() == 4:
@@ -171,7 +176,7 @@ def _replicated(network: Any, device: torch.device) -> DistributedDataParallel:
 
 
 @contextmanager
-def _statistics_kept(module: nn.Module) -> Iterator[None]:
+def statistics_kept(module: nn.Module) -> Iterator[None]:
     """Normalise by the batch inside, but leave the running statistics as they are."""
     norms = [part for part in module.modules() if isinstance(part, _NormBase)]
     tracking = [part for part in norms if part.track_running_stats]

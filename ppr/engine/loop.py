@@ -20,12 +20,13 @@ from ppr.engine import distributed
 from ppr.engine.batches import Batch, Batches, total_steps
 from ppr.engine.checkpoints import checkpoints, load_checkpoint, save_checkpoint
 from ppr.engine.ema import MovingAverage
-from ppr.engine.gradients import Gradients
+from ppr.engine.gradients import Gradients, statistics_kept
 from ppr.engine.interrupts import Interrupted
 from ppr.engine.meter import Meter
 from ppr.engine.seeding import generator, random_states, restore_random_states
 from ppr.engine.sync_batchnorm import synchronise_batchnorm
 from ppr.errors import BadRequest, RunFailed
+from ppr.optimizers.two_pass import TwoPass
 from ppr.results.files import MetricsLog
 from ppr.tasks.bench import Bench
 from ppr.tasks.training import TrainingTask
@@ -110,6 +111,7 @@ class Loop:
 
     def update(self, batch: Batch) -> None:
         """One optimizer step."""
+        self.task.advance(self.step / self.total)
         self.optimizer.zero_grad(set_to_none=True)
         values = self.backward(batch)
         if self.settings.nonfinite == "skip" and not bool(torch.isfinite(values["loss"])):
@@ -120,13 +122,30 @@ class Loop:
             torch.nn.utils.clip_grad_norm_(self.task.parameters(), self.settings.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        with torch.no_grad():
+            self.task.after_step()
         if self.ema is not None:
             self.ema.update()
         self.meter.add(values)
 
     def backward(self, batch: Batch) -> dict[str, Tensor]:
-        """Add the gradient of a batch to the parameters; the loss and what is logged beside it."""
-        return self.gradients.backward(batch, self.random)
+        """Add the gradient of a batch to the parameters; the loss and what is logged beside it.
+
+        For an optimizer of two passes that is the gradient where its `ascend` has gone, with the
+        random numbers of the first pass; batch norm keeps the first pass's statistics.
+        """
+        if not isinstance(self.optimizer, TwoPass):
+            return self.gradients.backward(batch, self.random)
+        drawn = self.random.get_state(), random_states(self.device)
+        values = self.gradients.backward(batch, self.random)
+        self.optimizer.ascend()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.random.set_state(drawn[0])
+        restore_random_states(drawn[1], self.device)
+        with statistics_kept(self.task):
+            self.gradients.backward(batch, self.random)
+        self.optimizer.descend()
+        return values
 
     def set_rate(self) -> None:
         factor = self.factor(self.step)

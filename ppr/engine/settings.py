@@ -33,7 +33,8 @@ class EngineSettings:
         ema_decay: keep an exponential moving average of the weights and evaluate that.
         nonfinite: what a NaN or infinite loss does: stop the run, or skip the step.
         evaluate_every: epochs between evaluations on the validation split; 0 for none.
-        monitor: the validation metric, as "knn/top1", whose best epoch is kept.
+        monitor: the validation metric, as "knn/top1", whose best epoch is kept; after a minus,
+            as "-perplexity/nll", that where it is least.
         sync_batchnorm: batch statistics over all devices, so that the numbers are those of one.
         micro_batch: samples whose activations are held at a time (gradient caching, Gao et al.
             2021, arXiv 2101.06983); the gradient is that of the whole batch. BatchNorm sees the

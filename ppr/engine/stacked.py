@@ -20,6 +20,8 @@ from ppr.engine.loop import Loop
 from ppr.engine.train import Training
 from ppr.engine.vectorise import Refused, VectorisedStep, plain_attributes
 from ppr.errors import RunFailed
+from ppr.optimizers.two_pass import TwoPass
+from ppr.tasks.training import TrainingTask
 
 ELEMENTWISE = (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW)
 """Optimizers in which no number of a weight touches another: one step on stacked weights is that of
@@ -46,6 +48,8 @@ class StackedLoop(Loop):
         for loop in self.loops:
             loop.sharing = len(self.loops)
         _refuse_differences([loop.task for loop in self.loops])
+        if isinstance(lead.optimizer, TwoPass):
+            raise Refused("the optimizer takes two passes a step")
         self.weights = stack_weights([loop.task for loop in self.loops])
         self.parameters = dict(lead.task.named_parameters())
         self.optimizers = self._stack_optimizers()
@@ -253,10 +257,21 @@ def _draws(loop: Loop) -> bool:
     return drew
 
 
-def _refuse_differences(tasks: Sequence[nn.Module]) -> None:
+def _refuse_hooks(task: TrainingTask) -> None:
+    for name in ("mix", "after_step", "advance"):
+        if getattr(type(task), name) is not getattr(TrainingTask, name):
+            own = name != "mix" or getattr(task, "mixup", task) is not None
+            if own:
+                raise Refused(f"the task has a {name} of its own in every step")
+    if hasattr(task.criterion, "advance"):
+        raise Refused("the loss changes in the course of training")
+
+
+def _refuse_differences(tasks: Sequence[TrainingTask]) -> None:
     """The modules of one task serve all: they may differ in nothing but weights."""
     settings = []
     for task in tasks:
+        _refuse_hooks(task)
         task.train()
         settings.append([space[key] for space, key in plain_attributes(task)])
     if any(other != settings[0] for other in settings[1:]):

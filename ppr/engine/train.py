@@ -85,6 +85,7 @@ def evaluate(
     subject = Subject(
         encoder=task.encoder,
         classifier=task.classifier,
+        network=task,
         dataset=bench.dataset,
         transform=task.augment.plain,
         train_transform=task.augment,
@@ -107,13 +108,15 @@ class Monitor:
         self.task, self.bench = task, bench
         self.every = bench.settings.evaluate_every
         self.path = bench.settings.monitor
+        self.name = (self.path or "").removeprefix("-").split("/", 1)[0]
         self.best: dict[str, Any] = {}
         if not self.every:
             return
         names = list(bench.values["evaluator"])
-        if self.path is None or self.path.split("/", 1)[0] not in names:
+        if self.path is None or self.name not in names:
             raise BadRequest(
-                f"engine.monitor={self.path}: needs evaluator/metric of a chosen evaluator; "
+                f"engine.monitor={self.path}: needs evaluator/metric of a chosen evaluator, after "
+                "a minus where less of it is better; "
                 f"allowed evaluators: {', '.join(names) or 'none chosen'}"
             )
         if bench.dataset.validation is None:
@@ -133,7 +136,7 @@ class Monitor:
         if not self.every or (done % self.every and not last):
             return
         assert self.path is not None
-        name, _, metric = self.path.partition("/")
+        name, (_, _, metric) = self.name, self.path.partition("/")
         values = evaluate(self.task, self.bench, "validation", only=name)[name]
         if metric not in values:
             raise BadRequest(f"engine.monitor={self.path}: {name} measures {', '.join(values)}")
@@ -143,8 +146,9 @@ class Monitor:
         watcher = self.bench.watcher
         distributed.from_main(lambda: watcher.evaluated(self.loop.step, done, logged))
         self.best = self.loop.extra
-        if values[metric] > self.best.get("value", float("-inf")):
-            chosen = f"validation/{self.path}"
+        sign = -1 if self.path.startswith("-") else 1
+        if "value" not in self.best or sign * values[metric] > sign * self.best["value"]:
+            chosen = f"validation/{self.path.removeprefix('-')}"
             self.best = {"epoch": done, "chosen_by": chosen, "value": values[metric]}
             self.loop.extra = self.best
             path = self.bench.folder / BEST_WEIGHTS

@@ -41,8 +41,9 @@ def evaluating(*modules: nn.Module) -> Iterator[None]:
 class Subject:
     """A model and its data, with features and logits computed once for all evaluators.
 
-    `encoder` maps inputs [N, *shape] to features [N, F]; `classifier` maps features to logits
-    [N, C], None if the task trains none. `transform` makes the encoder's input from a split's
+    `network` is the task's whole forward pass, inputs to outputs of whatever shape; `encoder` maps
+    inputs [N, *shape] to features [N, F]; `classifier` maps features to logits [N, C], None if the
+    task trains none. `transform` makes the encoder's input from a split's
     inputs (None: they are used as they are) and `train_transform` is its random counterpart.
     `workers` are the processes that read a streamed split.
     `by`, in the methods, is the config path of the asking evaluator; errors begin with it.
@@ -51,6 +52,7 @@ class Subject:
 
     encoder: nn.Module
     classifier: nn.Module | None = None
+    network: nn.Module | None = None
     dataset: Dataset
     transform: Callable[[Tensor], Tensor] | None = None
     train_transform: Callable[[Tensor, torch.Generator], Tensor] | None = None
@@ -130,6 +132,29 @@ class Subject:
                 ]
             self._logits[split] = torch.cat(batches), targets
         return _finite(self._logits[split], f"{by}: logits of the {split} split")
+
+    def outputs(self, split: str, by: str = "evaluator") -> Iterator[tuple[Tensor, Tensor]]:
+        """The network's outputs [B, ...] in float32 and the targets of a split, batch by batch.
+
+        Unlike features they may be too large to hold at once. Every device computes all of them.
+
+        Raises:
+            BadRequest: the subject has no network.
+        """
+        if self.network is None:
+            raise BadRequest(f"{by}: needs a task whose network it can run on a split")
+        whole = slice(0, len(self.split(split)))
+        transform = self.transform or (lambda inputs: inputs)
+        targets = self.split(split).targets
+        done = 0
+        with evaluating(self.network), torch.no_grad():
+            for inputs in self._inputs(split, None, whole):
+                ready = transform(inputs)
+                with self.autocast():
+                    found = self.network(ready)
+                part = targets[done : done + len(inputs)].to(self.device)
+                done += len(inputs)
+                yield found.float(), part
 
     def _encode(
         self, split: str, rows: Tensor | None, transform: Callable[[Tensor], Tensor]

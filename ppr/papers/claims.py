@@ -127,7 +127,7 @@ def _groups(claim: Claim, referred: list[list[Cell]]) -> list[tuple[Cell, ...]]:
         if len(referred) < 2 or len({cell.row for cell in first}) > 1:
             raise BadRequest("needs one row with several columns, or several cells in order")
         return [pair for two in itertools.pairwise(referred) for pair in _zip(*two)]
-    if isinstance(claim, Exact) and claim.value is not None:
+    if isinstance(claim, Exact) and (claim.value is not None or claim.bound is not None):
         return [(cell,) for cells in referred for cell in cells]
     if not others:
         return [(cell,) for cell in first]
@@ -338,11 +338,16 @@ def _exact(
     worst, runs = ("", 0.0), 0
     for group in groups:
         for seed, value in group[0].samples.items():
-            truth = claim.value if claim.value is not None else group[1].samples.get(seed)
+            truth = _truth(claim, group, seed)
             if truth is None:
                 continue
             runs += 1
-            error = abs(value - truth) / (abs(truth) or 1.0)
+            beyond = abs(value - truth)
+            if (claim.at_least is not None and value > truth) or (
+                claim.at_most is not None and value < truth
+            ):
+                beyond = 0.0
+            error = beyond / (abs(truth) or 1.0)
             if error >= worst[1]:
                 worst = f"{group[0].cell.place} seed={seed}: {value!r} against {truth!r}", error
     if not runs:
@@ -350,3 +355,9 @@ def _exact(
     outcome: Outcome = "reproduced" if worst[1] <= claim.precision else "not reproduced"
     reason = f"worst of {runs} runs: {worst[0]}, relative error {worst[1]:.2g}"
     return Verdict(*about, outcome, f"{reason} (allowed {claim.precision:g})")
+
+
+def _truth(claim: Exact, group: tuple[Filled, ...], seed: int) -> float | None:
+    if claim.value is not None:
+        return claim.value
+    return claim.bound if claim.bound is not None else group[1].samples.get(seed)

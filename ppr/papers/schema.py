@@ -181,16 +181,30 @@ class Monotone(_Claim):
 
 
 class Exact(_Claim):
-    """Every run's value is `value`, or the second cell's of its seed, to a relative precision."""
+    """Every run's value is `value`, or the second cell's of its seed, to a relative precision.
+
+    With `at_least` or `at_most` it lies, to that precision, on one side of a bound.
+    """
 
     test: Literal["exact"]
     value: float | None = None
-    precision: float = Field(gt=0)
+    at_least: float | None = None
+    at_most: float | None = None
+    precision: float = Field(ge=0)
+
+    @property
+    def bound(self) -> float | None:
+        return self.at_least if self.at_least is not None else self.at_most
 
     @model_validator(mode="after")
     def _one_truth(self) -> Exact:
-        if self.value is None and len(self.cells) != 2:
-            raise ValueError("two cells, or `value`")
+        given = [v for v in (self.value, self.at_least, self.at_most) if v is not None]
+        if len(given) > 1:
+            raise ValueError("one of `value`, `at_least` and `at_most`")
+        if not given and len(self.cells) != 2:
+            raise ValueError("two cells, or `value`, `at_least` or `at_most`")
+        if self.precision == 0 and self.bound is None:
+            raise ValueError("`precision` above 0, but for `at_least` and `at_most`")
         return self
 
 

@@ -31,7 +31,7 @@ class Contrast(TrainingTask):
         self.augment = bench.build("augment", data.shape, data.mean, data.std)
         self.encoder = bench.build("model", data.shape)
         self.head = bench.build("head", self.encoder.features, len(data.classes))
-        self.criterion = bench.build("loss")
+        self.criterion = self.build_loss()
 
     def prepare(self, batch: Batch, random: torch.Generator) -> Tensor:
         repeats = (self.views,) + (1,) * (batch.inputs.dim() - 1)
@@ -44,4 +44,4 @@ class Contrast(TrainingTask):
 
     def loss(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
         embeddings = outputs.view(self.views, -1, outputs.shape[-1]).transpose(0, 1)
-        return {"loss": self.criterion(embeddings, batch.targets)}
+        return {"loss": self.compare(embeddings, batch)}

@@ -37,12 +37,51 @@ class TrainingTask(nn.Module):
 
     encoder: nn.Module
     classifier: nn.Module | None
+    criterion: nn.Module
     augment: Any
 
     def __init__(self, bench: Bench) -> None:
         super().__init__()
         self.bench = bench
         self.classifier = None
+
+    def build_loss(self) -> nn.Module:
+        """The config's loss, which is shown the training targets if it has a `see` for them.
+
+        `see(targets, classes)` is where a loss takes class counts, or makes its buffers of a row a
+        sample; those it finds again by the sample numbers it is given if it has `by_index`.
+        """
+        loss: Any = self.bench.build("loss")
+        if hasattr(loss, "see"):
+            data = self.bench.dataset
+            loss.see(data.train.targets, len(data.classes))
+        built: nn.Module = loss
+        return built
+
+    def compare(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """The criterion of a batch, given the sample numbers too where it keeps them apart."""
+        known = {"indices": batch.indices} if getattr(self.criterion, "by_index", False) else {}
+        value: Tensor = self.criterion(outputs, batch.targets, **known)
+        return value
+
+    def advance(self, done: float) -> None:
+        """Called before each step with the share of training done, in [0, 1).
+
+        What changes with it must be a function of it alone, so that a resumed run is the same. A
+        loss with an `advance` of its own (deferred re-weighting, say) is told.
+        """
+        criterion: Any = self.criterion
+        if hasattr(criterion, "advance"):
+            criterion.advance(done)
+
+    def mix(
+        self, inputs: Tensor, targets: Tensor, random: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Prepared inputs and their targets as the step takes them: mixup and its kin go here."""
+        return inputs, targets
+
+    def after_step(self) -> None:
+        """Called when the weights have moved, without a gradient: masks, teachers, lost units."""
 
     @abstractmethod
     def prepare(self, batch: Batch, random: torch.Generator) -> Tensor:
