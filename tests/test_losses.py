@@ -1,11 +1,13 @@
-"""Every registered loss against loops over its paper's equation. A new loss is one row of CASES."""
+"""Every registered loss against loops over its paper's equation, from its file in tests/losses."""
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,13 +18,13 @@ from torch import Tensor
 from torchvision.ops import sigmoid_focal_loss
 
 import ppr.losses
-from ppr import build
 from ppr.errors import BadRequest
 from ppr.losses import _partition
 from ppr.registry import describe, names
-from tests import loss_references as reference
 
 Inputs = tuple[Tensor, ...]
+LOSSES = Path(__file__).parent / "losses"
+HELPERS = ("__init__", "vectors")
 
 
 @dataclass(frozen=True)
@@ -31,56 +33,17 @@ class Case:
 
     family: str
     reference: Callable[..., float]
-    variations: tuple[dict[str, Any], ...] = ({},)
+    variations: tuple[dict[str, Any], ...]
+    seen: tuple[Tensor, int] | None
+
+
+def _case(name: str) -> Case:
+    own = importlib.import_module(f"tests.losses.{name}")
+    return Case(own.FAMILY, own.reference, own.VARIATIONS, getattr(own, "SEEN", None))
 
 
 CASES = {
-    "apl": Case(
-        "classification",
-        reference.apl,
-        (
-            {},
-            {"passive": "mae", "alpha": 10.0, "beta": 0.1},
-            {"active": "nfl", "passive": None},
-            {"active": "nfl", "gamma": 2.0},
-            {"active": None, "passive": "rce"},
-        ),
-    ),
-    "cross_entropy": Case(
-        "classification", reference.cross_entropy, ({}, {"label_smoothing": 0.1})
-    ),
-    "focal": Case(
-        "classification",
-        reference.focal,
-        ({}, {"alpha": None}, {"gamma": 0.5}, {"gamma": 0.0, "alpha": 0.75, "per": "foreground"}),
-    ),
-    "gce": Case("classification", reference.gce, ({}, {"q": 1.0}, {"q": 0.1})),
-    "infonce": Case("two-tower", reference.infonce, ({}, {"temperature": 0.01})),
-    "ntxent": Case(
-        "contrastive",
-        reference.ntxent,
-        # 0.02 is beyond the bound under which no maximum is taken off.
-        ({}, {"temperature": 0.02}, {"base_temperature": 0.07}),
-    ),
-    "ohem": Case(
-        "classification",
-        reference.ohem,
-        ({}, {"keep": 0.5, "per": "foreground"}, {"keep": 1.0}),
-    ),
-    "siglip": Case("two-tower", reference.siglip, ({}, {"temperature": 2.0, "bias": 1.0})),
-    "supcl": Case("contrastive", reference.supcl, ({}, {"alpha": 0.0}, {"temperature": 0.02})),
-    "supcon": Case(
-        "contrastive",
-        reference.supcon,
-        (
-            {},
-            {"variant": "in"},
-            {"temperature": 0.02},
-            {"temperature": 0.02, "variant": "in"},
-            {"base_temperature": 0.07},
-        ),
-    ),
-    "vrn": Case("two-tower", reference.vrn, ({}, {"samples": 3, "weight": 1.0})),
+    path.stem: _case(path.stem) for path in sorted(LOSSES.glob("*.py")) if path.stem not in HELPERS
 }
 
 
@@ -120,6 +83,14 @@ every_loss = pytest.mark.parametrize(("name", "fields"), _rows())
 contrastive = pytest.mark.parametrize(
     ("name", "fields"), [row for row in _rows() if CASES[row.values[0]].family == "contrastive"]
 )
+
+
+def build(kind: str, name: str, **fields: Any) -> Any:
+    """A loss that has seen its training targets, if it looks at them."""
+    loss = ppr.build(kind, name, **fields)
+    if name in CASES and CASES[name].seen is not None:
+        loss.see(*CASES[name].seen)
+    return loss
 
 
 def test_every_registered_loss_has_a_row() -> None:
