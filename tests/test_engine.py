@@ -94,7 +94,7 @@ def test_a_killed_run_ends_with_the_same_bits(case, monkeypatch, tmp_path):
 
 
 def test_kill_9_and_the_same_command_again(tmp_path):
-    asked = [*TINY, "engine.epochs=20"]
+    asked = [*TINY, "engine.epochs=5"]
     command = [sys.executable, "-m", "ppr", "run", *asked]
     config = compose(asked)
     env = os.environ | {"PPR_RESULTS": str(tmp_path / "whole")}

@@ -39,7 +39,12 @@ def command(experiments: tuple[str, ...], compose_only: bool) -> int:
 
 
 def check_experiment(name: str, compose_only: bool = False) -> None:
-    """Compose one experiment and train one step of it on random data.
+    """Compose one experiment and train one step of it on random data; errors as `check_words`."""
+    check_words([f"experiment={name}"], compose_only)
+
+
+def check_words(words: list[str], compose_only: bool = False) -> None:
+    """Compose what `ppr run` would with these words, and train one step of it on random data.
 
     Raises:
         BadRequest: a name, field or value is wrong.
@@ -47,7 +52,7 @@ def check_experiment(name: str, compose_only: bool = False) -> None:
     """
     from ppr.config.compose import compose
 
-    config = compose([f"experiment={name}", "scale=smoke", "engine.device=cpu"])
+    config = compose([*words, "scale=smoke", "engine.device=cpu"])
     if compose_only:
         return
     from ppr.run import make_task, open_bench

@@ -15,6 +15,7 @@ COMMANDS = {
     "run": "Train and evaluate one experiment, or with -m a sweep of them.",
     "list": "List the components and experiments that a config can name.",
     "show": "Show one component or experiment: what it is, its fields, who uses it.",
+    "new": "Write a working skeleton of a paper, experiment or component.",
     "check": "Compose and check every shipped experiment, or those named.",
     "sweep": "What became of a sweep: status, logs, cancel, retry.",
     "track": "Replay runs to a tracker (W&B) after the fact.",
@@ -60,8 +61,12 @@ class LazyGroup(click.Group):
 
 
 def _add_plugins(ctx: click.Context, option: click.Parameter, paths: tuple[Path, ...]) -> None:
+    from ppr.config.places import add_config_dir
+
     for path in paths:
         ppr.add_plugin(path)
+        if (path / "configs").is_dir():
+            add_config_dir(path / "configs")
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -73,7 +78,7 @@ def _add_plugins(ctx: click.Context, option: click.Parameter, paths: tuple[Path,
     type=click.Path(path_type=Path),
     callback=_add_plugins,
     expose_value=False,
-    help="A Python file, or a folder of them, with components of your own.",
+    help="A Python file with components of your own, or a folder of them and of configs/.",
 )
 @click.pass_context
 def cli(ctx: click.Context, debug: bool) -> None:

@@ -1,0 +1,130 @@
+"""`ppr new`: a working skeleton of a paper, an experiment or a component, ready to be changed."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from datetime import date
+from pathlib import Path
+from string import Template
+
+import click
+
+from ppr.config import places
+from ppr.errors import BadRequest, choices
+from ppr.registry import KINDS
+
+_SKELETONS = Path(__file__).resolve().parent.parent / "skeletons"
+_WHERE = {
+    "py": "{home}/{folder}/{name}.py",
+    "yaml": "{configs}/{kind}/{name}.yaml",
+    "experiment": "{configs}/experiment/{experiment}.yaml",
+    "paper": "{configs}/paper/{name}.yaml",
+    "test": "{tests}/{test}.py",
+}
+"""The parts a skeleton may have, and the file that each becomes."""
+
+FAMILIES = ("classification", "contrastive")
+"""Families of losses that have a skeleton; the first where none is asked for."""
+
+
+@click.command()
+@click.argument("kind")
+@click.argument("name")
+@click.option("--family", help=f"Of a loss: {' or '.join(FAMILIES)} [{FAMILIES[0]}].")
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="A folder of your own [ppr's own tree, where this is a checkout of it].",
+)
+def command(kind: str, name: str, family: str | None, into: Path | None) -> None:
+    """Write a skeleton that works: NAME of KIND, with its config and a test.
+
+    KIND is paper, experiment, study, loss, task, model, dataset, or another kind of component. The
+    files go into ppr's own tree, or into a folder that `ppr --plugin DIR` brings along. None that
+    is there is touched.
+    """
+    stem = skeleton_of(kind, family)
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
+        raise BadRequest(f"{kind} {name!r}: a name has small letters, digits and _, as my_{kind}")
+    files = skeleton(kind, stem, name, into)
+    there = [str(path) for path in files if path.exists()]
+    if there:
+        raise BadRequest(f"{kind} {name!r}: {', '.join(there)} is there already")
+    for path, text in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        click.echo(path)
+    plugin = f" --plugin {into}" if into else ""
+    if kind == "paper":
+        own = f" --config-dir {into}/configs" if into else ""
+        click.echo(f"then: ppr reproduce{own} {name} --dry-run")
+    else:
+        click.echo(f"then: ppr{plugin} run {_use(stem, name)}")
+
+
+def skeleton_of(kind: str, family: str | None) -> str:
+    """The beginning of the skeleton's file names.
+
+    Raises:
+        BadRequest: no such kind, or family of it.
+    """
+    if kind == "loss":
+        if family not in (None, *FAMILIES):
+            raise BadRequest(f"--family {family}: {choices(family or '', FAMILIES)}")
+        return f"loss_{family or FAMILIES[0]}"
+    if family is not None:
+        raise BadRequest(f"--family {family}: of losses only")
+    known = sorted({path.name.split(".")[0].split("_")[0] for path in _SKELETONS.glob("*.txt")})
+    known.remove("component")
+    if kind not in known:
+        raise BadRequest(f"unknown kind {kind!r}: {choices(kind, known)}")
+    return kind
+
+
+def skeleton(kind: str, stem: str, name: str, into: Path | None) -> dict[Path, str]:
+    """The files of a new component, experiment or paper, and what is in them.
+
+    Raises:
+        BadRequest: this is no checkout of ppr, and no folder is named.
+    """
+    configs = places.shipped_configs()
+    if into is None and configs.name != "configs":
+        raise BadRequest(
+            "--into DIR is needed: this ppr is installed, not a checkout of its source"
+        )
+    root = into or configs.parent
+    folder = "studies" if kind == "study" else KINDS.get(kind, ("",))[0]
+    places_of = {
+        "home": root if into else root / "ppr",
+        "configs": root / "configs",
+        "tests": root / "tests",
+        "folder": "models/heads" if kind == "head" else folder,
+        "kind": kind,
+        "name": name,
+        "experiment": f"{name}_digits" if kind == "paper" else name,
+        "test": f"losses/{name}" if kind == "loss" else f"test_{name}",
+    }
+    words = {
+        "name": name,
+        "Title": name.replace("_", " ").capitalize(),
+        "Class": "".join(part.capitalize() for part in name.split("_")),
+        "kind": kind,
+        "year": str(date.today().year),
+        "words": ", ".join(f'"{word}"' for word in _use(stem, name).split()),
+    }
+    files = {}
+    for part, where in _WHERE.items():
+        source = _SKELETONS / f"{stem}.{part}.txt"
+        if not source.exists() and kind in KINDS and part in ("yaml", "test"):
+            source = _SKELETONS / f"component.{part}.txt"
+        if source.exists():
+            text = Template(source.read_text(encoding="utf-8")).substitute(words)
+            files[Path(where.format(**places_of))] = text
+    return files
+
+
+def _use(stem: str, name: str) -> str:
+    path = _SKELETONS / f"{stem}.use.txt"
+    return Template(path.read_text()).substitute(name=name).strip() if path.exists() else ""

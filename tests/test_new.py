@@ -1,0 +1,93 @@
+"""`ppr new`: what it writes works as it is, and touches nothing that is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from ppr import registry
+from ppr.cli import new
+from ppr.cli.check import check_words
+from ppr.cli.main import cli
+from ppr.config import places
+from ppr.errors import BadRequest
+from ppr.papers.files import read
+
+COMPONENTS = sorted({p.name.split(".")[0] for p in new._SKELETONS.glob("*.py.txt")})
+
+
+@pytest.fixture
+def own_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_plugin_files", [])
+    monkeypatch.setattr(places, "_own_folders", [])
+
+
+def ppr(*words: str) -> str:
+    done = CliRunner().invoke(cli, words, standalone_mode=False)
+    if done.exception is not None:
+        raise done.exception
+    return done.output
+
+
+def asked(stem: str) -> list[str]:
+    kind, _, family = stem.partition("_")
+    return [kind, "my_own", *(("--family", family) if family else ())]
+
+
+@pytest.mark.parametrize("stem", COMPONENTS)
+def test_a_component_works_as_it_is_written(stem: str, tmp_path: Path, own_plugins: None) -> None:
+    printed = ppr("new", *asked(stem), "--into", str(tmp_path))
+    *files, then = printed.strip().splitlines()
+    assert all(Path(file).is_relative_to(tmp_path) for file in files)
+    words = then.split(" run ")[1].split()
+    kind = "task" if stem == "study" else asked(stem)[0]
+    assert "My own" in ppr("--plugin", str(tmp_path), "show", f"{kind}/my_own")
+    check_words(words)
+    for test in (tmp_path / "tests").glob("test_*.py"):
+        space: dict[str, object] = {}
+        exec(compile(test.read_text(), str(test), "exec"), space)
+        for name, value in space.items():
+            if name.startswith("test_") and callable(value):
+                value()
+    registry._index.cache_clear()
+    registry.describe.cache_clear()
+
+
+def test_a_paper_can_be_reproduced_at_once(tmp_path: Path, own_plugins: None) -> None:
+    ppr("new", "paper", "my_own", "--into", str(tmp_path))
+    paper = read(tmp_path / "configs" / "paper" / "my_own.yaml")
+    assert paper.tables["digits"].scale == "desk"
+    planned = ppr("reproduce", "--config-dir", str(tmp_path / "configs"), "my_own", "--dry-run")
+    assert "10 runs" in planned or "my_own_digits" in planned
+
+
+def test_in_a_checkout_they_lie_where_ppr_looks() -> None:
+    files = new.skeleton("loss", "loss_contrastive", "my_own", None)
+    root = places.shipped_configs().parent
+    parts = ["ppr/losses/my_own.py", "configs/loss/my_own.yaml", "tests/losses/my_own.py"]
+    assert list(files) == [root / part for part in parts]
+
+
+def test_nothing_that_is_there_is_touched(tmp_path: Path, own_plugins: None) -> None:
+    ppr("new", "loss", "mine", "--into", str(tmp_path))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
+    with pytest.raises(BadRequest, match="is there already"):
+        ppr("new", "loss", "mine", "--into", str(tmp_path))
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["los", "mine"], "did you mean 'loss'"),
+        (["loss", "My Loss"], "small letters"),
+        (["loss", "class"], "small letters"),
+        (["loss", "mine", "--family", "contrastiv"], "did you mean 'contrastive'"),
+        (["model", "mine", "--family", "contrastive"], "of losses only"),
+    ],
+)
+def test_what_cannot_be_named_is_refused(words: list[str], said: str, tmp_path: Path) -> None:
+    with pytest.raises(BadRequest, match=said):
+        ppr("new", *words, "--into", str(tmp_path))
