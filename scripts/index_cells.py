@@ -1,33 +1,18 @@
-"""Write configs/paper/variants.json: the variant of every cell of every paper.
+"""Renew the index of cells of every paper, as `ppr publish` does for one.
 
-    python scripts/index_cells.py
-
-Composing all cells takes a minute; with the index, a fresh clone shows its papers at once. An entry
-whose config files have changed since is passed over, so an old index costs time, never an answer.
+python scripts/index_cells.py
 """
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
-from ppr.config.compose import compose
-from ppr.papers.cache import INDEX, add_variant
-from ppr.papers.cells import cells
-from ppr.papers.files import folders, read
-from ppr.results.files import write_atomic
+from ppr.papers.files import find_all, folders, reference
+from ppr.papers.index import write_index
 
 
 def main() -> None:
-    (folder,) = folders()
-    index: dict[str, Any] = {}
-    for path in sorted(folder.glob("*.yaml")):
-        for name, table in read(path).tables.items():
-            for cell in cells(name, table):
-                index = add_variant(
-                    index, json.dumps(list(cell.overrides)), compose(cell.overrides)
-                )
-    write_atomic(folder / INDEX, json.dumps(index, indent=0, sort_keys=True) + "\n")
+    for paper in find_all(folders()).values():
+        if reference(paper).has_tables:
+            write_index(paper)
 
 
 if __name__ == "__main__":

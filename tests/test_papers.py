@@ -528,7 +528,7 @@ def test_variants_are_composed_once_until_a_file_behind_them_changes(
 
 
 def test_the_index_of_cells_is_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """If not: python scripts/index_cells.py."""
+    """If not: `ppr publish SLUG`, or python scripts/index_cells.py for all."""
     monkeypatch.setenv("PPR_CACHE", str(tmp_path))
     known = cache.Variants(compose).known
     asked = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -11,7 +12,7 @@ from ppr.cli.papers import resolve
 from ppr.errors import BadRequest
 from ppr.papers.board import fill_tables
 from ppr.papers.cells import Results
-from ppr.papers.files import folders, load
+from ppr.papers.files import find_all, folders, load
 from ppr.report.terminal import count
 from ppr.results.tree import results_root, scan
 
@@ -29,6 +30,8 @@ from ppr.results.tree import results_root, scan
 def command(slug: str, to: Path | None, root: str | None) -> None:
     """Write the finished runs behind a paper's cells to PAPER.jsonl, a line a run, to be committed.
 
+    Beside the paper, the index of its cells is renewed, where that folder can be written to.
+
     \b
       ppr publish supcon
       ppr publish supcon --to results
@@ -36,6 +39,7 @@ def command(slug: str, to: Path | None, root: str | None) -> None:
     Every command reads such files in the results tree just as it reads live runs. A run whose
     record does not verify is refused.
     """
+    from ppr.papers.index import write_index
     from ppr.papers.publish import publish, records_of
 
     where = results_root(root)
@@ -49,4 +53,7 @@ def command(slug: str, to: Path | None, root: str | None) -> None:
         click.echo(f"ppr: left out: {problem}", err=True)
     file = (to or where) / f"{slug}.jsonl"
     size = publish(records, file)
+    own = find_all(folders())[slug]
+    if os.access(own.parent, os.W_OK):
+        write_index(own)
     click.echo(f"{count(len(records), 'run')}, {size / 1000:.0f} kB, written to {file}")

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from ppr.config.compose import Config
 
 
-INDEX = "variants.json"
+INDEX = "index"
+"""The folder beside the papers that holds an index of each one's cells."""
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -53,7 +54,7 @@ class Variants:
 
     Hydra takes some 0.1 s to compose a cell, and a table has dozens. What is kept names the config
     files that it followed from and a digest of their content; beside the papers lies an index of
-    their own cells (scripts/index_cells.py), so that a fresh clone need not compose them either.
+    the cells of each (ppr/papers/index.py), so that a fresh clone need not compose them either.
     """
 
     def __init__(self, compose: Callable[[Sequence[str]], Config]) -> None:
@@ -67,10 +68,10 @@ class Variants:
     def known(self) -> dict[str, tuple[str, str]]:
         """What is kept or shipped and still holds."""
         found: dict[str, tuple[str, str]] = {}
-        for part in [*map(_read, (folder / INDEX for folder in folders())), self._kept.content]:
-            for options, entry in part.items():
-                if entry["digest"] == content_digest(json.loads(options)):
-                    found |= {words: (e, v) for words, (e, v) in entry["variants"].items()}
+        shipped = [file for folder in folders() for file in sorted((folder / INDEX).glob("*.json"))]
+        for part in [*map(entries, shipped), holding(self._kept.content)]:
+            for entry in part.values():
+                found |= {words: (e, v) for words, (e, v) in entry["variants"].items()}
         return found
 
     def __call__(self, overrides: Sequence[str]) -> tuple[str, str]:
@@ -81,6 +82,19 @@ class Variants:
             self._kept.save()
             self.known[key] = config.experiment, config.variant
         return self.known[key]
+
+
+def entries(file: Path) -> dict[str, Any]:
+    """What a file keeps, as far as it still holds; nothing if it cannot be read."""
+    return holding(_read(file))
+
+
+def holding(content: dict[str, Any]) -> dict[str, Any]:
+    return {
+        options: entry
+        for options, entry in content.items()
+        if entry["digest"] == content_digest(json.loads(options))
+    }
 
 
 def add_variant(content: dict[str, Any], key: str, config: Config) -> dict[str, Any]:
