@@ -79,3 +79,11 @@ def ppr(tmp_path, monkeypatch, capsys):
     registry.add_plugin(PLUGIN)
     yield Ppr(configs, capsys)
     registry._index.cache_clear()
+
+
+@pytest.fixture
+def toy_is_monitored(ppr):
+    """The toy experiment with a validation metric; its evaluator is there in name only."""
+    path = ppr.configs / "experiment" / "sweep_toy.yaml"
+    text = path.read_text().replace("engine: {", "engine: {evaluate_every: 1, monitor: toy/score, ")
+    path.write_text(text)

@@ -46,6 +46,8 @@ SAME = {
     "supcon, cached": [*MLP, "engine.micro_batch=12"],
     "a loss with a parameter, cached": [*MLP, "engine.micro_batch=12"],
     "supcon, batchnorm": [*NORM],
+    "two towers, learned scales": ["experiment=siglip_digits", *MLP],
+    "two towers, cached": ["experiment=clip_digits", *MLP, "engine.micro_batch=12"],
     "supcon, fp16": [*MLP, "engine.precision=fp16"],
 }
 

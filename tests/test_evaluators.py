@@ -33,9 +33,17 @@ ROWS: dict[str, tuple[dict[str, Any], set[str]]] = {
     "linear": ({"epochs": 4, "labels_per_class": 5}, {"top1", "top5", "best_top1"}),
     "knn": ({"k": 7}, {"top1", "top5"}),
     "classifier": ({}, {"top1", "top5"}),
-    "calibration": ({}, {"ece"}),
+    "calibration": ({}, {"ece", "adaptive_ece", "classwise_ece", "confidence"}),
+    "classwise_accuracy": ({}, {"balanced", "worst", "head", "tail"}),
     "average_precision": ({}, {"ap"}),
+    "sharpness": ({"iterations": 20}, set()),
+    "retrieval": ({}, {"recall1", "recall5", "map", "map_r"}),
+    "retrieval_pairs": ({}, {"top1", "top5", "mrr"}),
+    "pair_cosines": ({}, {"negative_variance"}),
     "easy_negatives": ({}, {"share_ce", "share_focal", "easy"}),
+    "class_variance": ({}, {"within", "between", "total"}),
+    "uniformity": ({}, set()),
+    "class_means": ({}, {"top1", "balanced"}),
 }
 every_evaluator = pytest.mark.parametrize("name", registry.names("evaluator"))
 
@@ -83,13 +91,16 @@ def make_dataset(classes: int = 7, sizes: tuple[int, int, int] = (140, 45, 90)) 
 def make_subject(**changes: Any) -> Subject:
     torch.manual_seed(0)
     dataset = changes.pop("dataset", None) or make_dataset()
-    encoder = Encoder()
+    encoder = changes.get("encoder") or Encoder()
+    classifier = nn.Linear(getattr(encoder, "features", 1), len(dataset.classes))
     parts: dict[str, Any] = {
         "encoder": encoder,
-        "classifier": nn.Linear(encoder.features, len(dataset.classes)),
+        "classifier": classifier,
+        "network": nn.Sequential(encoder, classifier),
         "dataset": dataset,
         "transform": plain,
         "train_transform": noisy,
+        "pairs": lambda x, random: torch.stack([encoder(noisy(x, random)), encoder(plain(x))], 1),
         "device": torch.device("cpu"),
         "batch_size": 32,
     }
@@ -137,8 +148,8 @@ def test_metrics_and_protocol_are_plain_and_in_range(name: str) -> None:
     for metric, value in metrics.items():
         assert type(value) is float
         assert math.isfinite(value)
-        assert 0 <= value <= (1 if metric in fractions else math.inf)
-    assert evaluator.needs in ("features", "logits")
+        assert metric == "negative" or 0 <= value <= (1 if metric in fractions else math.inf)
+    assert evaluator.needs in ("features", "logits", "pairs")
     assert yaml.safe_load(yaml.safe_dump(evaluator.protocol())) == evaluator.protocol()
 
 
@@ -182,7 +193,7 @@ def test_nan_features_fail_in_one_line_that_names_the_evaluator(name: str) -> No
     assert "\n" not in str(failure.value)
 
 
-@every_evaluator
+@pytest.mark.parametrize("name", [n for n in ROWS if "pair" not in n])
 def test_one_class_is_refused(name: str) -> None:
     with pytest.raises(BadRequest, match=rf"^evaluator\.{name}: needs two classes"):
         build(name, **ROWS[name][0])(make_subject(dataset=make_dataset(classes=1)))

@@ -24,7 +24,7 @@ from ppr.registry import describe, names
 
 Inputs = tuple[Tensor, ...]
 LOSSES = Path(__file__).parent / "losses"
-HELPERS = ("__init__", "vectors")
+HELPERS = ("__init__", "pairs", "vectors")
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,13 @@ class Case:
     reference: Callable[..., float]
     variations: tuple[dict[str, Any], ...]
     seen: tuple[Tensor, int] | None
+    settle: Callable[[Any], None]
 
 
 def _case(name: str) -> Case:
     own = importlib.import_module(f"tests.losses.{name}")
-    return Case(own.FAMILY, own.reference, own.VARIATIONS, getattr(own, "SEEN", None))
+    seen, settle = getattr(own, "SEEN", None), getattr(own, "settle", lambda loss: None)
+    return Case(own.FAMILY, own.reference, own.VARIATIONS, seen, settle)
 
 
 CASES = {
@@ -56,9 +58,25 @@ def _inputs(family: str, samples: int, seed: int = 0, dtype: torch.dtype = torch
     if family == "contrastive":
         embeddings = torch.randn(samples, 2, 4, generator=generator, dtype=dtype)
         return embeddings, labels * 50 - 7
+    if family == "multi-view":  # as contrastive, but their length matters
+        views = torch.randn(samples, 3, 4, generator=generator, dtype=dtype)
+        return views, labels
+    if family == "indexed":
+        embeddings = torch.randn(samples, 2, 4, generator=generator, dtype=dtype)
+        return embeddings, labels, torch.randperm(7, generator=generator)[:samples]
     if family == "two-tower":
         towers = torch.randn(2, samples, 4, generator=generator, dtype=dtype)
         return towers[0], towers[1]
+    if family == "distillation":
+        student, teacher = torch.randn(2, samples, 5, generator=generator, dtype=dtype)
+        return student, 2 * teacher, labels
+    if family == "sequence":
+        outputs = torch.randn(samples, 4, 12, generator=generator, dtype=dtype)
+        tokens = torch.randint(0, 12, (samples, 4), generator=generator)
+        return outputs, tokens, torch.rand(samples, 4, generator=generator) < 0.7
+    if family == "fair":  # as it is and after an effort; target; group
+        margins = torch.randn(samples, 2, 2, generator=generator, dtype=dtype)
+        return margins, labels % 2, torch.randint(0, 2, (samples,), generator=generator)
     raise ValueError(f"write a batch for the family {family!r}")
 
 
@@ -90,6 +108,8 @@ def build(kind: str, name: str, **fields: Any) -> Any:
     loss = ppr.build(kind, name, **fields)
     if name in CASES and CASES[name].seen is not None:
         loss.see(*CASES[name].seen)
+    if name in CASES:
+        CASES[name].settle(loss.double())
     return loss
 
 
@@ -123,9 +143,9 @@ def test_low_precision_is_computed_in_float32(
     inputs = _inputs(CASES[name].family, 6)
     first, *rest = (x.to(dtype) if x.is_floating_point() else x for x in inputs)
     wide = (x.double() if x.is_floating_point() else x for x in rest)
-    loss = build("loss", name, **fields)
+    loss = build("loss", name, **fields).float()
     value, grad = _value_and_grad(loss, first, *rest)
-    exact, exact_grad = _value_and_grad(loss, first.double(), *wide)
+    exact, exact_grad = _value_and_grad(loss.double(), first.double(), *wide)
     assert (value.dtype, grad.dtype) == (torch.float32, dtype)
     torch.testing.assert_close(value.double(), exact, rtol=1e-5, atol=1e-6)
     scale = exact_grad.abs().max().item()
@@ -136,7 +156,7 @@ def test_low_precision_is_computed_in_float32(
 @every_loss
 def test_autocast_changes_nothing(name: str, fields: dict[str, Any]) -> None:
     inputs = _inputs(CASES[name].family, 6, dtype=torch.float32)
-    loss = build("loss", name, **fields)
+    loss = build("loss", name, **fields).float()
     plain = _value_and_grad(loss, *inputs)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         cast = _value_and_grad(loss, *inputs)
@@ -156,11 +176,12 @@ def test_empty_and_single_sample_batches(name: str, fields: dict[str, Any], samp
 
 @every_loss
 def test_one_class_and_duplicates(name: str, fields: dict[str, Any]) -> None:
-    first, labels = _inputs(CASES[name].family, 5)
+    first, labels, *rest = _inputs(CASES[name].family, 5)
     first[1:3] = first[0]
     labels = torch.full_like(labels, 2)
-    value, grad = _value_and_grad(build("loss", name, **fields), first, labels)
-    expected = CASES[name].reference(first.tolist(), labels.tolist(), **fields)
+    value, grad = _value_and_grad(build("loss", name, **fields), first, labels, *rest)
+    lists = (x.tolist() for x in (first, labels, *rest))
+    expected = CASES[name].reference(*lists, **fields)
     assert value.item() == pytest.approx(expected, rel=1e-9)
     assert grad.isfinite().all()
 
@@ -169,7 +190,7 @@ def test_one_class_and_duplicates(name: str, fields: dict[str, Any]) -> None:
 def test_stays_on_its_device(name: str, fields: dict[str, Any]) -> None:
     """The meta device refuses to mix with a tensor made on the CPU, and allows no `.item()`."""
     first, *rest = (x.to("meta") for x in _inputs(CASES[name].family, 6))
-    value, grad = _value_and_grad(build("loss", name, **fields), first, *rest)
+    value, grad = _value_and_grad(build("loss", name, **fields).to("meta"), first, *rest)
     assert value.device.type == grad.device.type == "meta"
     assert (value.shape, grad.shape) == ((), first.shape)
 

@@ -30,6 +30,11 @@ def sgd(name, w, grads, *, lr, momentum, weight_decay, decays, nesterov=False):
     return w
 
 
+def sam(name, w, grads, *, rho, **fields):
+    """The gradients being given, rho has no part in the step: tests/test_sam.py has the ascent."""
+    return sgd(name, w, grads, **fields)
+
+
 def adamw(name, w, grads, *, lr, weight_decay, decays, beta1=0.9, beta2=0.999, eps=1e-8):
     m, v = np.zeros_like(w), np.zeros_like(w)
     for t, g in enumerate(grads, start=1):
@@ -81,6 +86,7 @@ def muon(name, w, grads, *, lr, momentum, weight_decay, adamw_lr, decays):
 # component: (fields, loop, relative tolerance of the update)
 OPTIMIZERS = {
     "sgd": ({"lr": 0.1, "momentum": 0.9, "weight_decay": 0.05}, sgd, 1e-9),
+    "sam": ({"lr": 0.1, "rho": 0.2, "momentum": 0.9, "weight_decay": 0.05}, sam, 1e-9),
     "adamw": ({"lr": 0.01, "weight_decay": 0.1}, adamw, 1e-9),
     "lars": ({"lr": 3.0, "momentum": 0.8, "weight_decay": 0.1, "trust": 0.02}, lars, 1e-9),
     # Newton-Schulz runs in bfloat16, whose rounding is 2^-9.

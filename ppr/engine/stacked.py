@@ -210,6 +210,8 @@ class StackedBatches:
         self.seeds, self.lead = seeds, seeds[0]
         if not self.lead.resident:
             raise Refused("needs data that stay on the device (engine.resident_gb)")
+        if self.lead.chooses:
+            raise Refused("the sampler looks at each seed's embeddings")
         for other in seeds[1:]:
             other.inputs_here, other.targets_here = self.lead.inputs_here, self.lead.targets_here
         self.steps_per_epoch = self.lead.steps_per_epoch
@@ -263,7 +265,7 @@ def _refuse_hooks(task: TrainingTask) -> None:
             own = name != "mix" or getattr(task, "mixup", task) is not None
             if own:
                 raise Refused(f"the task has a {name} of its own in every step")
-    if hasattr(task.criterion, "advance"):
+    if hasattr(getattr(task, "criterion", None), "advance"):
         raise Refused("the loss changes in the course of training")
 
 

@@ -70,7 +70,7 @@ class TrainingTask(nn.Module):
         What changes with it must be a function of it alone, so that a resumed run is the same. A
         loss with an `advance` of its own (deferred re-weighting, say) is told.
         """
-        criterion: Any = self.criterion
+        criterion: Any = getattr(self, "criterion", None)  # a task may compute its loss without one
         if hasattr(criterion, "advance"):
             criterion.advance(done)
 

@@ -1,0 +1,200 @@
+"""Runs filtered, listed and exported."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+from results_toy import VARIANT, a_summary, make_run
+
+from ppr.cli.results import command
+from ppr.errors import BadRequest
+from ppr.report.terminal import plain_table, print_table, result_table
+from ppr.results import tree
+from ppr.results.select import matches, select
+from ppr.results.statistics import mean_interval
+from ppr.results.tree import run_path, scan
+
+
+@pytest.fixture
+def root(tmp_path):
+    root = tmp_path / "results"
+    for seed in range(3):
+        make_run(root, seed=seed)
+    make_run(root, experiment="toy_long", variant="ab" * 5, seed=0)
+    failed = make_run(root, summary={}, variant="cd" * 5, seed=0)
+    (failed / tree.FAILURE).write_text("{}")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("filters", "count"),
+    [
+        ([], 5),
+        (["experiment=toy"], 4),
+        (["experiment=toy*"], 5),
+        (["toy"], 4),
+        (["abab"], 1),
+        (["state=failed"], 1),
+        (["state=running"], 0),
+        (["seed=0"], 3),
+        (["seed=1,2"], 2),
+        (["seed=9"], 0),
+        (["scale=desk"], 5),
+        (["loss=supcon"], 5),
+        (["loss.name=sup*"], 5),
+        (["loss.temperature=0.2"], 1),
+        (["loss.temperature=2e-1", "experiment=toy"], 1),
+        (["loss.temperature=0.1", "state=finished"], 2),
+        (["toy", "experiment=toy_long"], 0),
+    ],
+)
+def test_filters(root, filters, count):
+    assert len(select(scan(root), filters).records) == count
+
+
+@pytest.mark.parametrize(
+    ("filters", "message"),
+    [
+        (["experiment=toy_lon"], "did you mean 'toy_long'"),
+        (["state=faild"], "did you mean 'failed'"),
+        (["variant=99"], "variant=99: no such run"),
+        (["loss.temprature=1"], "did you mean 'loss.temperature'"),
+        (["tyo"], "did you mean 'toy'"),
+    ],
+)
+def test_a_wrong_filter_says_what_was_meant(root, filters, message):
+    with pytest.raises(BadRequest, match=message):
+        select(scan(root), filters)
+
+
+def test_an_unreadable_config_is_a_problem(root):
+    file = run_path(root, "toy", VARIANT, 1) / tree.CONFIG
+    file.write_text("loss: {name: [")
+    found = select(scan(root), ["loss=supcon"])
+    assert len(found.records) == 4
+    assert [p.path for p in found.problems] == [file.parent]
+    assert found.problems[0].reason.startswith("config.yaml: not YAML")
+
+
+@pytest.mark.parametrize(
+    ("given", "pattern", "expected"),
+    [
+        (None, "null", True),
+        (True, "true", True),
+        (True, "1", False),
+        (1, "1.0", True),
+        (0.1, "0.10", True),
+        ("a", "b,a", True),
+        ("0.1", "0.1", True),
+        (3, "x", False),
+    ],
+)
+def test_matches(given, pattern, expected):
+    assert matches(given, pattern) is expected
+
+
+def run_cli(root, *words):
+    return CliRunner().invoke(command, ["--results", str(root), *words], catch_exceptions=False)
+
+
+def test_command_lists_runs_and_problems(root):
+    (run_path(root, "toy", VARIANT, 1) / tree.SUMMARY).write_text("{")
+    shown = run_cli(root).output.splitlines()
+    assert shown[0].split()[:4] == ["experiment", "variant", "seed", "state"]
+    assert len(shown) == 1 + 4 + 1 + 2
+    assert "0.9000" in shown[1]
+    assert "12.5" in shown[1]
+    assert shown[-2] == "1 problem, left out above:"
+    assert "toy/0123456789/seed=1: summary.json: not JSON" in shown[-1]
+
+
+def test_command_json_and_group(root):
+    runs = json.loads(run_cli(root, "--json", "state=finished").output)
+    assert [run["seed"] for run in runs["runs"]] == [0, 1, 2, 0]
+    assert runs["problems"] == []
+    groups = json.loads(run_cli(root, "--json", "--group", "--metric", "linear/top1").output)
+    expected = mean_interval([0.90, 0.91, 0.92])
+    first, second = groups["groups"]
+    assert first["seeds"] == [0, 1, 2]
+    assert first["metrics"]["linear/top1"]["half_width"] == pytest.approx(expected.half_width)
+    assert second["metrics"]["linear/top1"]["text"] == "0.9000 (n=1, no interval)"
+    shown = run_cli(root, "--group").output
+    assert str(expected) in shown
+    assert "1 unfinished run left out" in shown
+
+
+def test_command_refuses_in_one_line(root, tmp_path):
+    with pytest.raises(BadRequest, match="did you mean 'linear/top1'"):
+        run_cli(root, "--metric", "linear/top")
+    with pytest.raises(BadRequest, match="must end with"):
+        run_cli(root, "--export", str(tmp_path / "x.xls"))
+    with pytest.raises(BadRequest, match="no such folder"):
+        run_cli(root / "none")
+    with pytest.raises(BadRequest, match="leave out --group"):
+        run_cli(root, "--group", "--export", str(tmp_path / "x.csv"))
+    assert "matches seed=9" in run_cli(root, "seed=9").output
+
+
+def test_exports_hold_the_same_rows(root, tmp_path):
+    import pyarrow.parquet
+
+    make_run(root, experiment="odd", config="loss: {temperature: none}\nlist: [1, 2]\n")
+    run_cli(root, "--export", str(tmp_path / "runs.csv"))
+    run_cli(root, "--export", str(tmp_path / "runs.parquet"))
+    with open(tmp_path / "runs.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    table = pyarrow.parquet.read_table(tmp_path / "runs.parquet").to_pylist()
+    assert [r["experiment"] for r in rows] == ["odd", "toy", "toy", "toy", "toy", "toy_long"]
+    assert [r["seed"] for r in table] == [int(r["seed"]) for r in rows] == [0, 0, 1, 2, 0, 0]
+    assert rows[0]["config.list"] == "[1, 2]"
+    for row, other in zip(rows, table, strict=True):
+        assert list(row) == list(other)
+        # A column of numbers and words is text in Parquet.
+        assert (row["config.loss.temperature"] or None) == other["config.loss.temperature"]
+        if row["linear/top1"]:
+            assert float(row["linear/top1"]) == other["linear/top1"]
+            assert float(row["cost/seconds"]) == 12.5
+
+
+def test_light_commands_do_not_import_torch():
+    code = (
+        "import sys, ppr.cli.results, ppr.cli.plot, ppr.results.export, ppr.results.curves\n"
+        "print(sorted({'torch', 'scipy', 'matplotlib', 'pyarrow', 'numpy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+# The terminal
+
+
+def test_result_table_has_a_column_a_stage():
+    columns, rows = result_table(a_summary())
+    assert columns == [
+        "metric",
+        "untrained",
+        "last",
+        "best (epoch 3, chosen by validation/knn/top1)",
+    ]
+    assert rows == [["linear/top1", 0.6, 0.9, None], ["knn/top1", None, 0.8, 0.7]]
+    columns, rows = result_table({"metrics": {"gap": 1}, "best": None})
+    assert (columns, rows) == (["metric", "last"], [["gap", 1.0]])
+
+
+def test_plain_table_aligns(capsys):
+    print_table(["name", "top1"], [["a [b]", 0.5], ["longer", None]], title="T")
+    assert capsys.readouterr().out == "T\nname      top1\na [b]   0.5000\nlonger       -\n"
+    assert plain_table(["a"], [], [False]) == "a"
+
+
+def test_rich_table_keeps_brackets(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    print_table(["name", "linear/top1"], [["a [b]", 0.5]], styles={"a [b]": "red"})
+    shown = capsys.readouterr().out
+    assert "a [b]" in shown
+    assert "0.5000" in shown
