@@ -2,7 +2,8 @@
 
 A component is a class or function marked `@component("loss")` in a file that carries its name:
 `ppr/losses/supcon.py` holds the loss `supcon`. Its positional parameters are what the runner hands
-it (an input shape, a module to optimise); its keyword-only parameters are its config fields.
+it (an input shape, a module to optimise); its keyword-only parameters are its config fields, with
+those of the base class to which it hands on its `**fields`.
 
 Files are read with `ast`, so listing, describing and checking import nothing, torch least of all.
 A user's own components live in packages named by the entry-point group `ppr.plugins`, or in single
@@ -209,17 +210,43 @@ def _is_marked(node: ast.ClassDef | ast.FunctionDef, kind: str, name: str, path:
 
 
 def _fields(node: ast.ClassDef | ast.FunctionDef, path: Path) -> dict[str, Field]:
+    """A component's own fields, then those that it hands on to a base class of this package.
+
+    It does so where its `__init__` ends in `**fields`, or where it has none.
+    """
+    maker = node if isinstance(node, ast.FunctionDef) else _maker(node)
+    own = {} if maker is None else _keywords(maker, path)
+    if isinstance(node, ast.ClassDef) and (maker is None or maker.args.kwarg):
+        for base in node.bases:
+            for name, field in _inherited(ast.unparse(base), path).items():
+                own.setdefault(name, field)
+    return own
+
+
+def _maker(node: ast.ClassDef) -> ast.FunctionDef | None:
+    inside = (part for part in node.body if isinstance(part, ast.FunctionDef))
+    return next((part for part in inside if part.name == "__init__"), None)
+
+
+def _inherited(base: str, path: Path) -> dict[str, Field]:
+    """The fields of a base class, in the same file or imported from another one of this package."""
+    module = _parse(path)
+    for node in module.body:
+        if isinstance(node, ast.ClassDef) and node.name == base:
+            return _fields(node, path)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ppr."):
+            for alias in node.names:
+                if base == (alias.asname or alias.name):
+                    file = _HOME.parent.joinpath(*str(node.module).split(".")).with_suffix(".py")
+                    return _inherited(alias.name, file) if file.is_file() else {}
+    return {}
+
+
+def _keywords(maker: ast.FunctionDef, path: Path) -> dict[str, Field]:
+    """The keyword-only parameters of a function, as fields."""
     import ppr.fields
 
     vocabulary = vars(ppr.fields)
-    if isinstance(node, ast.ClassDef):
-        maker = next(
-            (n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None
-        )
-        if maker is None:
-            return {}
-    else:
-        maker = node
     fields = {}
     for argument, default in zip(maker.args.kwonlyargs, maker.args.kw_defaults, strict=True):
         where = f"{path}:{argument.lineno}: field {argument.arg!r}"

@@ -54,7 +54,7 @@ class Anchors(Source):
     ) -> None:
         super().__init__(root, validation=validation, split_seed=split_seed)
         self.mnist = MNIST(root)
-        self.imbalance = imbalance
+        self.one_in = imbalance
         self.test_imbalance = test_imbalance
         self.pixel_noise = pixel_noise
         self.card = replace(
@@ -77,7 +77,7 @@ class Anchors(Source):
         images, digits = arrays["train"]
         seen, unseen = slice(TRAINING_IMAGES), slice(TRAINING_IMAGES, None)
         rows = self.card.rows
-        train = self._windows("train", images[seen], digits[seen], rows["train"], self.imbalance)
+        train = self._windows("train", images[seen], digits[seen], rows["train"], self.one_in)
         validation = None
         if self.validation:
             held = images[unseen], digits[unseen]

@@ -8,11 +8,8 @@ the channels as in github.com/KellerJordan/cifar10-airbench, airbench94.py.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ppr.data.card import Card
 from ppr.data.images import ImageSource
-from ppr.fields import Count, Fraction, Whole
 from ppr.registry import component
 
 CLASSES = "airplane automobile bird cat deer dog frog horse ship truck"
@@ -34,22 +31,3 @@ class CIFAR10(ImageSource):
         std=(0.2470, 0.2435, 0.2616),
         balanced=True,
     )
-
-    def __init__(
-        self,
-        root: Path | None = None,
-        *,
-        validation: Whole = 0,
-        split_seed: Whole = 0,
-        limit: Count | None = None,
-        noise: Fraction = 0.0,
-        noise_seed: Whole = 0,
-    ) -> None:
-        super().__init__(
-            root,
-            validation=validation,
-            split_seed=split_seed,
-            limit=limit,
-            noise=noise,
-            noise_seed=noise_seed,
-        )

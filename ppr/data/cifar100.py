@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ppr.data.card import Card
 from ppr.data.images import ImageSource
-from ppr.fields import Count, Fraction, Whole
 from ppr.registry import component
 
 FINE = """
@@ -59,20 +58,9 @@ class CIFAR100(ImageSource):
         root: Path | None = None,
         *,
         labels: Literal["fine", "coarse"] = "fine",
-        validation: Whole = 0,
-        split_seed: Whole = 0,
-        limit: Count | None = None,
-        noise: Fraction = 0.0,
-        noise_seed: Whole = 0,
+        **shared: Any,
     ) -> None:
-        super().__init__(
-            root,
-            validation=validation,
-            split_seed=split_seed,
-            limit=limit,
-            noise=noise,
-            noise_seed=noise_seed,
-        )
+        super().__init__(root, **shared)
         if labels == "coarse":
             columns = {"input": "img", "target": "coarse_label"}
             self.card = replace(self.card, classes=tuple(COARSE.split()), columns=columns)

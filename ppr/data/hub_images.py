@@ -17,7 +17,7 @@ from ppr.data import hub as place_of
 from ppr.data.card import Card
 from ppr.data.source import Source
 from ppr.errors import BadRequest, RunFailed
-from ppr.fields import Count, Whole
+from ppr.fields import Count
 from ppr.registry import component
 
 if TYPE_CHECKING:
@@ -45,11 +45,9 @@ class HubImages(Source):
         size: Count = 224,
         mean: list[float] | None = None,
         std: list[float] | None = None,
-        validation: Whole = 0,
-        split_seed: Whole = 0,
-        limit: Count | None = None,
+        **shared: Any,
     ) -> None:
-        super().__init__(root, validation=validation, split_seed=split_seed, limit=limit)
+        super().__init__(root, **shared)
         mean, std = mean or [0.485, 0.456, 0.406], std or [0.229, 0.224, 0.225]
         for field, values in (("mean", mean), ("std", std)):
             if len(values) != 3:

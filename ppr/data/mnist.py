@@ -7,11 +7,8 @@ in github.com/pytorch/examples, mnist/main.py.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ppr.data.card import Card
 from ppr.data.images import ImageSource
-from ppr.fields import Count, Fraction, Whole
 from ppr.registry import component
 
 
@@ -30,22 +27,3 @@ class MNIST(ImageSource):
         mean=(0.1307,),
         std=(0.3081,),
     )
-
-    def __init__(
-        self,
-        root: Path | None = None,
-        *,
-        validation: Whole = 0,
-        split_seed: Whole = 0,
-        limit: Count | None = None,
-        noise: Fraction = 0.0,
-        noise_seed: Whole = 0,
-    ) -> None:
-        super().__init__(
-            root,
-            validation=validation,
-            split_seed=split_seed,
-            limit=limit,
-            noise=noise,
-            noise_seed=noise_seed,
-        )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ppr.data import hub
 from ppr.data.card import Card
 from ppr.errors import BadRequest, RunFailed, choices
+from ppr.fields import Annotated, Count, Fraction, Ge, Literal, Whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +31,9 @@ class Source(ABC):
     """One data set: `card` without its data, `load()` with it, `synthetic(n)` in place of it.
 
     `root` is a local mirror folder or None. `validation` examples are held out of the training
-    part, by class, with `split_seed`; of the rest, `limit` keeps a class-balanced subset.
+    part, by class, with `split_seed`; of the rest, `limit` keeps a class-balanced subset, and
+    `imbalance` one with a long tail: its first class is so many times as large as its last, in the
+    order of their numbers or in one drawn with `tail_seed`.
     """
 
     card: Card
@@ -39,14 +42,18 @@ class Source(ABC):
         self,
         root: Path | None = None,
         *,
-        validation: int = 0,
-        split_seed: int = 0,
-        limit: int | None = None,
+        validation: Whole = 0,
+        split_seed: Whole = 0,
+        limit: Count | None = None,
+        imbalance: Annotated[float, Ge(1)] | None = None,
+        tail_seed: Whole | None = None,
     ) -> None:
         self.root = root
         self.validation = validation
         self.split_seed = split_seed
         self.limit = limit
+        self.imbalance = imbalance
+        self.tail_seed = tail_seed
 
     @abstractmethod
     def load(self) -> Dataset:
@@ -63,7 +70,7 @@ class Source(ABC):
 
     def split(self, targets: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Rows of the training and the validation part; None for all rows, and for no part."""
-        from ppr.data.splits import balanced, hold_out
+        from ppr.data.splits import balanced, hold_out, long_tail
 
         kept = held = None
         if self.validation:
@@ -77,6 +84,14 @@ class Source(ABC):
             left = targets if kept is None else targets[kept]
             chosen = balanced(left, self.limit, self.split_seed)
             kept = chosen if kept is None else kept[chosen]
+        if self.imbalance is not None:
+            left = targets if kept is None else targets[kept]
+            try:
+                chosen = long_tail(left, self.imbalance, self.split_seed, self.tail_seed)
+            except ValueError as error:
+                what = f"{error}, of the {len(left)} that {self.card.name} has to train on"
+                raise BadRequest(f"dataset.imbalance={self.imbalance}: {what}") from None
+            kept = chosen if kept is None else kept[chosen]
         return kept, held
 
     def synthetic(self, n: int, seed: int = 0) -> Dataset:
@@ -89,23 +104,24 @@ class Source(ABC):
 class ArraySource(Source):
     """A data set that fits in memory: `read` gives the published arrays, `load` splits them.
 
-    `load` then makes a share `noise` of the training labels wrong, with `noise_seed`; validation
-    and test labels stay as they are.
+    `load` then makes a share `noise` of the training labels wrong, with `noise_seed`: each is
+    changed to one of the other classes, or to the next one. Validation and test labels stay as they
+    are.
     """
 
     def __init__(
         self,
         root: Path | None = None,
         *,
-        validation: int = 0,
-        split_seed: int = 0,
-        limit: int | None = None,
-        noise: float = 0.0,
-        noise_seed: int = 0,
+        noise: Fraction = 0.0,
+        noise_seed: Whole = 0,
+        noise_to: Literal["others", "next"] = "others",
+        **shared: Any,
     ) -> None:
-        super().__init__(root, validation=validation, split_seed=split_seed, limit=limit)
+        super().__init__(root, **shared)
         self.noise = noise
         self.noise_seed = noise_seed
+        self.noise_to = noise_to
 
     @abstractmethod
     def read(self) -> Mapping[str, Examples]:
@@ -134,7 +150,8 @@ class ArraySource(Source):
         train = take("train", kept)
         if self.noise:
             labels = train.targets.numpy()
-            noisy = flip_labels(labels, len(self.card.classes), self.noise, self.noise_seed)
+            classes = len(self.card.classes)
+            noisy = flip_labels(labels, classes, self.noise, self.noise_seed, self.noise_to)
             train = Split(train.inputs, torch.from_numpy(noisy))
         return assemble(self.card, train, validation, take("test"))
 

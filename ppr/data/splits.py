@@ -1,8 +1,9 @@
-"""Seeded choices by class: a stratified hold-out, a class-balanced subset, wrong labels."""
+"""Seeded choices by class: a stratified hold-out, a balanced or a long-tailed subset, noise."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,15 +51,50 @@ def balanced(targets: Indices, count: int, seed: int) -> Indices:
     return np.sort(np.lexsort((place, ranks))[:count])
 
 
-def flip_labels(targets: Indices, classes: int, share: float, seed: int) -> Indices:
-    """Symmetric label noise: a `share` of the labels, each changed to another class at random.
+def long_tail(
+    targets: Indices, imbalance: float, seed: int, tail_seed: int | None = None
+) -> Indices:
+    """A subset, ascending, whose class sizes fall exponentially with the class number.
 
-    Every class gives its share. With the same seed, a label that is wrong at one share is wrong at
-    a greater one in the same way (but for the rounding of a class's share).
+    Or, with a `tail_seed`, with its place in an order of the classes drawn with that. Of K classes,
+    the k-th keeps floor(n_0 * imbalance^(-k / (K - 1))) examples, n_0 being the most that the first
+    one can have so that every class has its share: the first class is `imbalance` times the last
+    (`imb_type='exp'` in imbalance_cifar.py of kaidic/LDAM-DRW). Nested: with the same seed a
+    steeper subset of equally large classes is part of a flatter one.
+
+    Raises:
+        ValueError: a class would be left without an example.
+    """
+    _, classes, sizes = np.unique(targets, return_inverse=True, return_counts=True)
+    places = np.arange(len(sizes))
+    if tail_seed is not None:
+        places = _random((tail_seed, 4)).permutation(len(sizes))
+    falls = imbalance ** (places / max(1, len(sizes) - 1))
+    kept = np.floor((sizes * falls).min() / falls + 1e-9).astype(np.int64)  # 50, not 49.999…
+    if kept.min() == 0:
+        raise ValueError(f"class {places.argmax()} would have no example")
+    # A stream of its own: seed 0 here must not repeat the shuffle of a split with seed 0.
+    _, ranks = _ranks(targets, _random((seed, 3)))
+    return np.flatnonzero(ranks < kept[classes])
+
+
+def flip_labels(
+    targets: Indices,
+    classes: int,
+    share: float,
+    seed: int,
+    to: Literal["others", "next"] = "others",
+) -> Indices:
+    """Label noise: a `share` of the labels, each changed to another class.
+
+    `to` one of the others at random, which is symmetric noise, or to the `next` class (the first
+    for the last), which is class-dependent. Every class gives its share. With the same seed, a
+    label that is wrong at one share is wrong at a greater one in the same way (but for the rounding
+    of a class's share).
     """
     # Streams of their own: seed 0 here must not repeat the shuffle of a split with seed 0.
     _, flipped = hold_out(targets, round(share * len(targets)), (seed, 1))
-    steps = _random((seed, 2)).randint(1, classes, len(targets))
+    steps = _random((seed, 2)).randint(1, classes, len(targets)) if to == "others" else 1
     noisy = targets.copy()
-    noisy[flipped] = (targets[flipped] + steps[flipped]) % classes
+    noisy[flipped] = ((targets + steps) % classes)[flipped]
     return noisy
