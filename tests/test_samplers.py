@@ -21,8 +21,8 @@ from ppr.tasks.bench import Watcher
 from tests.test_engine import KilledAt, assert_same_run, results_of
 
 CPU = torch.device("cpu")
-TINY = ["experiment=clip_digits", "model.hidden=[16]", "engine.device=cpu", "engine.epochs=2",
-        "engine.max_steps=null", "engine.batch_size=50", "engine.log_every=4",
+TINY = ["experiment=clip_digits", "model.hidden=[16]", "engine.device=cpu", "engine.epochs=3",
+        "engine.max_steps=null", "engine.batch_size=20", "dataset.limit=200", "engine.log_every=3",
         "engine.checkpoint_seconds=0"]  # fmt: skip
 SAMPLERS = {
     "spectral": ["sampler=spectral", "sampler.together=4"],
@@ -95,7 +95,7 @@ def test_a_killed_run_chooses_the_same_batches(name, monkeypatch, tmp_path):
     monkeypatch.setenv("PPR_RESULTS", str(tmp_path / "whole"))
     execute(config)
     monkeypatch.setenv("PPR_RESULTS", str(tmp_path / "killed"))
-    for step in (4, 8):
+    for step in (3, 6):  # both in the middle of an epoch
         with pytest.raises(KeyboardInterrupt):
             execute(config, KilledAt(step))
         seed_everything(random.randrange(10**6))
@@ -108,20 +108,21 @@ def test_a_killed_run_chooses_the_same_batches(name, monkeypatch, tmp_path):
 
 def test_views_of_a_contrastive_task_are_looked_at_too(tmp_path):
     words = ["experiment=simclr_digits", "model=mlp", "model.hidden=[16]", *SAMPLERS["spectral"]]
-    bench = open_bench(compose([*words, "engine.batch_size=50"]), tmp_path, Watcher())
+    words += ["engine.batch_size=20", "dataset.limit=200"]
+    bench = open_bench(compose(words), tmp_path, Watcher())
     loop = Loop(make_task(bench), bench)
     inputs = bench.dataset.train.inputs[:6]
     pairs = loop.task.eval().embed_pairs(inputs, order())
     both = loop.task(loop.task.augment(torch.cat([inputs, inputs]), order()))
     torch.testing.assert_close(pairs, torch.stack([both[:6], both[6:]], 1))
-    assert len(loop.batches.order(0)) == 20
+    assert len(loop.batches.order(0)) == 8
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_the_order_follows_the_weights_and_disturbs_nothing(name, tmp_path):
     bench = open_bench(compose([*TINY, *SAMPLERS[name]]), tmp_path, Watcher())
     loop = Loop(make_task(bench), bench)
-    assert loop.batches.steps_per_epoch == {"spectral": 20, "ordered": 8}[name]
+    assert loop.batches.steps_per_epoch == {"spectral": 8, "ordered": 4}[name]
     loop.task.train()
     before = torch.get_rng_state(), loop.random.get_state()
     first = loop.batches.order(0)

@@ -1,0 +1,1 @@
+"""Samplers: which samples are in which batch of an epoch."""
