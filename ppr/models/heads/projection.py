@@ -10,7 +10,8 @@ The defaults are the head `mlp` of networks/resnet_big.py in
 https://github.com/HobbitLong/SupContrast: hidden width that of the features, 128 outputs, biases.
 `batch_norm` is SimCLR's head (`projection_head` of model_util.py in
 https://github.com/google-research/simclr): batch norm after every linear layer, the last one too,
-which has no offset.
+which has no offset. `relu` ends the head in a ReLU, for embeddings without a negative entry
+(https://arxiv.org/abs/2306.07960).
 
 The output is not normalised: the losses do that. Shapes: [N, F] -> [N, dim].
 """
@@ -34,6 +35,7 @@ class ProjectionHead(nn.Sequential):
         hidden: Count | None = None,
         layers: Count = 2,
         batch_norm: bool = False,
+        relu: bool = False,
     ) -> None:
         del classes
         super().__init__()
@@ -49,3 +51,5 @@ class ProjectionHead(nn.Sequential):
             last = nn.BatchNorm1d(dim)
             last.register_parameter("bias", None)
             self.append(last)
+        if relu:
+            self.append(nn.ReLU())
