@@ -55,6 +55,9 @@ def _inputs(family: str, samples: int, seed: int = 0, dtype: torch.dtype = torch
     labels = torch.randint(0, 3, (samples,), generator=generator)
     if family == "classification":
         return torch.randn(samples, 5, generator=generator, dtype=dtype), labels
+    if family == "multi-label":
+        logits = torch.randn(samples, 5, generator=generator, dtype=dtype)
+        return logits, (torch.rand(samples, 5, generator=generator) < 0.4).to(dtype)
     if family == "contrastive":
         embeddings = torch.randn(samples, 2, 4, generator=generator, dtype=dtype)
         return embeddings, labels * 50 - 7

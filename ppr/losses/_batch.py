@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -13,6 +15,37 @@ from ppr.losses._partition import first_order
 def widen(x: Tensor) -> Tensor:
     """At least float32: exponentials of half-precision logits would lose the loss's digits."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+class _FullPrecision(torch.autograd.Function):
+    """A function of tensors and its gradient, both computed with autocast off."""
+
+    @staticmethod
+    def forward(ctx: Any, function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+        with torch.enable_grad(), _autocast_off(inputs[0]):
+            ctx.inputs = [x.detach().requires_grad_() for x in inputs]
+            ctx.output = function(*ctx.inputs)
+        output: Tensor = ctx.output.detach()
+        return output
+
+    @staticmethod
+    @first_order
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        with _autocast_off(grad):
+            grads = torch.autograd.grad(ctx.output, ctx.inputs, grad, retain_graph=True)
+        return None, *grads
+
+
+def in_full_precision(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    """function(*inputs), of which autocast, should the caller have it on, rounds no product."""
+    output: Tensor = _FullPrecision.apply(function, *inputs)
+    return output
+
+
+def _autocast_off(like: Tensor) -> AbstractContextManager[Any]:
+    kind = like.device.type
+    available = torch.amp.is_autocast_available(kind)
+    return torch.autocast(kind, enabled=False) if available else nullcontext()
 
 
 class _Normalise(torch.autograd.Function):

@@ -32,8 +32,15 @@ from ppr.losses._partition import first_order, similarity_strips, strip_rows
 from ppr.registry import component
 
 
-def siglip(a: Tensor, b: Tensor, *, temperature: float | Tensor, bias: float | Tensor) -> Tensor:
-    """The sum over pairs, divided by the number of rows."""
+def siglip(
+    a: Tensor,
+    b: Tensor,
+    *,
+    temperature: float | Tensor,
+    bias: float | Tensor,
+    rows: int | None = None,
+) -> Tensor:
+    """The sum over pairs, divided by the number of rows; `rows` of a strip, chosen if None."""
     a, b = matched_rows(a, b)
     if not len(a):
         return (a + b).sum()
@@ -41,36 +48,37 @@ def siglip(a: Tensor, b: Tensor, *, temperature: float | Tensor, bias: float | T
     # The bias is one more coordinate, so that its gradient comes with those of the embeddings.
     ones = torch.ones_like(a[:, :1])
     anchors, candidates = torch.cat([temperature * a, bias * ones], 1), torch.cat([b, ones], 1)
-    unmatched: Tensor = _SoftplusSum.apply(anchors, candidates)
+    unmatched: Tensor = _SoftplusSum.apply(anchors, candidates, rows or strip_rows(candidates))
     return (F.softplus(-matched).sum() + unmatched) / len(a)
 
 
-def _unmatched(anchors: Tensor, candidates: Tensor) -> Iterator[tuple[int, int, Tensor]]:
+def _unmatched(anchors: Tensor, candidates: Tensor, rows: int) -> Iterator[tuple[int, int, Tensor]]:
     """Strips of the logits, -inf where the rows match."""
-    return similarity_strips(anchors, candidates, 0, None, strip_rows(candidates))
+    return similarity_strips(anchors, candidates, 0, None, rows)
 
 
 class _SoftplusSum(torch.autograd.Function):
     """sum_{i != j} log(1 + e^{<a_i, c_j>}), its gradient the logistic function of each product."""
 
     @staticmethod
-    def forward(ctx: Any, anchors: Tensor, candidates: Tensor) -> Tensor:
+    def forward(ctx: Any, anchors: Tensor, candidates: Tensor, rows: int) -> Tensor:
         ctx.save_for_backward(anchors, candidates)
+        ctx.rows = rows
         total = anchors.new_zeros(())
-        for _, _, strip in _unmatched(anchors, candidates):
+        for _, _, strip in _unmatched(anchors, candidates, rows):
             total += F.softplus(strip).sum()
         return total
 
     @staticmethod
     @first_order
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
         anchors, candidates = ctx.saved_tensors
         grad_anchors, grad_candidates = torch.zeros_like(anchors), torch.zeros_like(candidates)
-        for start, end, strip in _unmatched(anchors, candidates):
+        for start, end, strip in _unmatched(anchors, candidates, ctx.rows):
             weights = strip.sigmoid_().mul_(grad)
             torch.mm(weights, candidates, out=grad_anchors[start:end])
             grad_candidates.addmm_(weights.t(), anchors[start:end])
-        return grad_anchors, grad_candidates
+        return grad_anchors, grad_candidates, None
 
 
 @component("loss")
