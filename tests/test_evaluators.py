@@ -34,11 +34,14 @@ ROWS: dict[str, tuple[dict[str, Any], set[str]]] = {
     "knn": ({"k": 7}, {"top1", "top5"}),
     "classifier": ({}, {"top1", "top5"}),
     "calibration": ({}, {"ece", "adaptive_ece", "classwise_ece", "confidence"}),
+    "multilabel": ({}, {"map", "micro_ap", "positives"}),
     "classwise_accuracy": ({}, {"balanced", "worst", "head", "tail"}),
     "average_precision": ({}, {"ap"}),
     "sharpness": ({"iterations": 20}, set()),
+    "aurc": ({}, {"aurc", "excess"}),
+    "fgsm": ({}, {"top1", "clean"}),
     "retrieval": ({}, {"recall1", "recall5", "map", "map_r"}),
-    "retrieval_pairs": ({}, {"top1", "top5", "mrr"}),
+    "retrieval_pairs": ({}, {"top1", "mrr"}),
     "pair_cosines": ({}, {"negative_variance"}),
     "easy_negatives": ({}, {"share_ce", "share_focal", "easy"}),
     "class_variance": ({}, {"within", "between", "total"}),
@@ -148,7 +151,7 @@ def test_metrics_and_protocol_are_plain_and_in_range(name: str) -> None:
     for metric, value in metrics.items():
         assert type(value) is float
         assert math.isfinite(value)
-        assert metric == "negative" or 0 <= value <= (1 if metric in fractions else math.inf)
+        assert metric in ("negative", "gap") or 0 <= value <= (1 if metric in fractions else math.inf)
     assert evaluator.needs in ("features", "logits", "pairs")
     assert yaml.safe_load(yaml.safe_dump(evaluator.protocol())) == evaluator.protocol()
 

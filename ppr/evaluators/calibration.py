@@ -1,4 +1,4 @@
-"""Calibration of the trained classifier: expected calibration error and negative log-likelihood.
+"""Calibration of the trained classifier: ECE and its kin, likelihood, temperature scaling.
 
 Guo et al., On Calibration of Modern Neural Networks, https://arxiv.org/abs/1706.04599:
 
@@ -7,18 +7,33 @@ Guo et al., On Calibration of Modern Neural Networks, https://arxiv.org/abs/1706
 
 with B_m the samples whose top probability falls in the m-th of `bins` equal parts of [0, 1].
 torchmetrics computes ECE, with bins [lo, hi) where the authors' code (gpleiss/temperature_scaling)
-has (lo, hi].
+has (lo, hi]. Beside it
 
-Metrics: `ece`, a fraction of 1; `nll`, in nats.
+    adaptive ECE     the same with bins of equally many samples, in the order of their confidence
+    classwise ECE    1/C * sum_k sum_m |B_mk|/n * |share of class k in B_mk - mean p_k in B_mk|,
+                     B_mk by the probability of class k
+    gap              mean confidence - accuracy: positive where the classifier is over-confident
 
-Raises BadRequest if the task trains no classifier, RunFailed on NaN or infinite logits.
+as AdaptiveECELoss and ClasswiseECELoss in Metrics/metrics.py of torrvision/focal_calibration define
+them (that has (lo, hi] again). With `temperature`, softmax(z / T) is measured too, for the T that
+minimises the NLL on the validation split. With `reliability`, the diagram: accuracy less mean
+confidence in bin m = 1, 2, ..., as `reliability_m`, where it holds a sample.
+
+Metrics: `ece`, `adaptive_ece`, `classwise_ece`, `confidence`, `gap`, fractions of 1; `nll`, in
+nats; with `temperature`, `temperature`, `scaled_ece`, `scaled_nll`.
+
+Raises BadRequest if the task trains no classifier, or to fit a temperature without a validation
+split; RunFailed on NaN or infinite logits.
 """
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar, Literal
 
 import torch
+from scipy.optimize import minimize_scalar
+from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics.functional.classification import multiclass_calibration_error
 
@@ -27,28 +42,91 @@ from ppr.fields import Count
 from ppr.registry import component
 
 WHERE = "evaluator.calibration"
+HOTTEST = 100.0
+"""Temperatures are sought between this and its inverse."""
 
 
 @component("evaluator")
 class Calibration:
     needs: ClassVar[Literal["features", "logits"]] = "logits"
 
-    def __init__(self, *, bins: Count = 15) -> None:
+    def __init__(
+        self, *, bins: Count = 15, temperature: bool = False, reliability: bool = False
+    ) -> None:
         self.bins = bins
+        self.temperature = temperature
+        self.reliability = reliability
 
     def protocol(self) -> dict[str, object]:
-        return {
+        told: dict[str, object] = {
             "measures": "the task's own classifier",
             "epoch": "last",
             "bins": self.bins,
             "nll": "nats",
         }
+        return {**told, "temperature": "NLL on validation"} if self.temperature else told
 
     def __call__(self, subject: Subject) -> dict[str, float]:
-        classes = subject.class_count(WHERE)
+        subject.class_count(WHERE)
         logits, target = subject.logits(subject.target_split, WHERE)
+        probabilities = logits.softmax(1)
+        confidence, predicted = probabilities.max(1)
+        excess = confidence - (predicted == target).float()
+        of_class = (probabilities - F.one_hot(target, logits.shape[1])).T
+        metrics = {
+            "ece": self._ece(logits, target),
+            "nll": F.cross_entropy(logits, target).item(),
+            "adaptive_ece": adaptive_error(confidence, excess, self.bins),
+            "classwise_ece": binned(probabilities.T, of_class, self.bins)
+            .abs()
+            .sum(1)
+            .mean()
+            .item(),
+            "confidence": confidence.mean().item(),
+            "gap": excess.mean().item(),
+        }
+        if self.temperature:
+            scale = fitted_temperature(*subject.logits("validation", WHERE))
+            metrics["temperature"] = scale
+            metrics["scaled_ece"] = self._ece(logits / scale, target)
+            metrics["scaled_nll"] = F.cross_entropy(logits / scale, target).item()
+        if self.reliability:
+            gaps = -binned(confidence[None], excess[None], self.bins)[0]
+            filled = binned(confidence[None], torch.ones_like(excess)[None], self.bins)[0]
+            for number, (gap, share) in enumerate(zip(gaps, filled, strict=True), 1):
+                if share > 0:
+                    metrics[f"reliability_{number}"] = (gap / share).item()
+        return metrics
+
+    def _ece(self, logits: Tensor, target: Tensor) -> float:
         # torchmetrics puts a probability of exactly 1 in a bin of its own, one more than `bins`.
         below_one = 1 - torch.finfo(logits.dtype).eps
         probabilities = logits.softmax(dim=1).clamp(max=below_one)
-        ece = multiclass_calibration_error(probabilities, target, classes, n_bins=self.bins)
-        return {"ece": ece.item(), "nll": F.cross_entropy(logits, target).item()}
+        ece: Tensor = multiclass_calibration_error(
+            probabilities, target, logits.shape[1], n_bins=self.bins
+        )
+        return ece.item()
+
+
+def binned(at: Tensor, values: Tensor, bins: int) -> Tensor:
+    """Sums of `values` [K, n] in equal bins of `at` [K, n] in [0, 1], over n: [K, bins]."""
+    places = (at * bins).long().clamp(max=bins - 1)
+    sums = values.new_zeros(len(at), bins, dtype=torch.float64)
+    return sums.scatter_add_(1, places, values.double()) / at.shape[1]
+
+
+def adaptive_error(confidence: Tensor, excess: Tensor, bins: int) -> float:
+    """ECE with bins of equally many samples: the mean excess of each, by its share of them."""
+    parts = excess[confidence.argsort(stable=True)].double().tensor_split(bins)
+    return sum(part.sum().abs().item() for part in parts) / len(excess)
+
+
+def fitted_temperature(logits: Tensor, target: Tensor) -> float:
+    """The temperature that minimises the NLL of softmax(logits / T)."""
+    logits = logits.double()
+
+    def nll(log_temperature: float) -> float:
+        return F.cross_entropy(logits / math.exp(log_temperature), target).item()
+
+    widest = math.log(HOTTEST)
+    return math.exp(minimize_scalar(nll, bounds=(-widest, widest), method="bounded").x)

@@ -14,11 +14,15 @@ validation split. SGD's weight decay includes the bias.
 scikit-learn's LogisticRegression with C = 1 / (N * weight_decay). It ignores lr, epochs and
 batch_size.
 
+`target` probes another label of the samples than the targets, by its name in `Split.extra`: the
+digit, of an encoder that has learned odd from even.
+
 Metrics, fractions of 1: `top1`; `top5` with more than five classes; `best_top1` where SGD ran, the
 test split is measured and there is a validation split.
 
-Raises BadRequest for fields that exclude each other, for more labels per class than there are and
-for augmentation where there is none; RunFailed on NaN or infinite features and on divergence.
+Raises BadRequest for fields that exclude each other, for more labels per class than there are, for
+augmentation or a `target` where there is none; RunFailed on NaN or infinite features and on
+divergence.
 """
 
 from __future__ import annotations
@@ -30,7 +34,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ppr.errors import BadRequest, RunFailed
+from ppr.errors import BadRequest, RunFailed, choices
 from ppr.evaluators.accuracy import top_accuracies
 from ppr.evaluators.subject import Subject
 from ppr.fields import Count, NonNegative, Positive
@@ -59,6 +63,7 @@ class Linear:
         labels_per_class: Count | None = None,
         augment: bool = False,
         scaling: Literal["none", "unit_norm", "standardise"] = "none",
+        target: str | None = None,
     ) -> None:
         if optimizer == "lbfgs" and weight_decay == 0:
             raise BadRequest(
@@ -75,6 +80,7 @@ class Linear:
         self.labels_per_class = labels_per_class
         self.augment = augment
         self.scaling = scaling
+        self.target = target
 
     def protocol(self) -> dict[str, object]:
         shared: dict[str, object] = {
@@ -87,6 +93,8 @@ class Linear:
             "weight_decay": self.weight_decay,
             "augment": self.augment,
         }
+        if self.target is not None:
+            shared["target"] = self.target
         if self.optimizer == "lbfgs":
             return {**shared, "top1": "converged"}
         return {
@@ -102,13 +110,13 @@ class Linear:
         }
 
     def __call__(self, subject: Subject) -> dict[str, float]:
-        classes = subject.class_count(WHERE)
+        classes = len(self._names(subject))
         rows = self._labelled(subject)
-        features, labels = subject.features("train", WHERE)
+        features, labels = self._probed(subject, "train")
         if rows is not None:
             features, labels = features[rows], labels[rows]
         scale = self._scaler(features)
-        measured, target = subject.features(subject.target_split, WHERE)
+        measured, target = self._probed(subject, subject.target_split)
         measured = scale(measured)
 
         if self.optimizer == "lbfgs":
@@ -123,7 +131,7 @@ class Linear:
 
         watched = [(measured, target)]
         if subject.target_split == "test" and subject.dataset.validation is not None:
-            held_out, held_out_target = subject.features("validation", WHERE)
+            held_out, held_out_target = self._probed(subject, "validation")
             watched.append((scale(held_out), held_out_target))
         history: list[Tensor] = []
 
@@ -144,16 +152,41 @@ class Linear:
             metrics["best_top1"] = int(on_test[on_validation.argmax()]) / len(target)
         return metrics
 
+    def _labels(self, subject: Subject, split: str) -> Tensor:
+        part = subject.split(split)
+        if self.target is None:
+            return part.targets
+        known = getattr(part, "extra", {})
+        if self.target not in known:
+            what = choices(self.target, known)
+            raise BadRequest(f"{WHERE}.target={self.target}: the {split} split has none; {what}")
+        labels: Tensor = known[self.target]
+        return labels
+
+    def _names(self, subject: Subject) -> tuple[str, ...]:
+        """The probed classes' names; their numbers, where the data set names none."""
+        if self.target is None:
+            subject.class_count(WHERE)
+            return subject.dataset.classes
+        return tuple(map(str, range(int(self._labels(subject, "train").max()) + 1)))
+
+    def _probed(self, subject: Subject, split: str) -> tuple[Tensor, Tensor]:
+        """Features of a split and the labels to tell from them."""
+        features, targets = subject.features(split, WHERE)
+        if self.target is not None:
+            targets = self._labels(subject, split).to(targets.device)
+        return features, targets
+
     def _labelled(self, subject: Subject) -> Tensor | None:
         """Rows of a class-balanced random part of the train split; None for all of it."""
-        labels = subject.split("train").targets.cpu()
-        counts = labels.bincount(minlength=len(subject.dataset.classes))
+        names, labels = self._names(subject), self._labels(subject, "train").cpu()
+        counts = labels.bincount(minlength=len(names))
         if int((counts > 0).sum()) < 2:
             raise BadRequest(f"{WHERE}: needs two classes, the train split holds one")
         if self.labels_per_class is None:
             return None
         if self.labels_per_class > int(counts.min()):
-            fewest = subject.dataset.classes[int(counts.argmin())]
+            fewest = names[int(counts.argmin())]
             raise BadRequest(
                 f"{WHERE}.labels_per_class={self.labels_per_class}: must be at most "
                 f"{int(counts.min())}, the training samples of class {fewest!r}"

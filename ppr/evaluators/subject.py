@@ -45,6 +45,7 @@ class Subject:
     inputs [N, *shape] to features [N, F]; `classifier` maps features to logits [N, C], None if the
     task trains none. `transform` makes the encoder's input from a split's
     inputs (None: they are used as they are) and `train_transform` is its random counterpart.
+    `pairs` embeds both members of each sample's pair, inputs -> [N, 2, D], where a task matches any.
     `workers` are the processes that read a streamed split.
     `by`, in the methods, is the config path of the asking evaluator; errors begin with it.
     On several devices each encodes its share of a split, and all have all features.
@@ -56,6 +57,7 @@ class Subject:
     dataset: Dataset
     transform: Callable[[Tensor], Tensor] | None = None
     train_transform: Callable[[Tensor, torch.Generator], Tensor] | None = None
+    pairs: Callable[[Tensor, torch.Generator], Tensor] | None = None
     device: torch.device
     autocast: Callable[[], AbstractContextManager[object]] = nullcontext
     batch_size: int = 512
@@ -143,18 +145,51 @@ class Subject:
         """
         if self.network is None:
             raise BadRequest(f"{by}: needs a task whose network it can run on a split")
-        whole = slice(0, len(self.split(split)))
+        with evaluating(self.network), torch.no_grad():
+            for ready, part in self.batches(split):
+                with self.autocast():
+                    found = self.network(ready)
+                yield found.float(), part
+
+    def batches(self, split: str) -> Iterator[tuple[Tensor, Tensor]]:
+        """The network's inputs, ready for it, and the targets of a split, batch by batch."""
         transform = self.transform or (lambda inputs: inputs)
         targets = self.split(split).targets
         done = 0
-        with evaluating(self.network), torch.no_grad():
-            for inputs in self._inputs(split, None, whole):
-                ready = transform(inputs)
-                with self.autocast():
-                    found = self.network(ready)
-                part = targets[done : done + len(inputs)].to(self.device)
-                done += len(inputs)
-                yield found.float(), part
+        for inputs in self._inputs(split, None, slice(0, len(targets))):
+            part = targets[done : done + len(inputs)].to(self.device)
+            done += len(inputs)
+            yield transform(inputs), part
+
+    def classifying(self, by: str = "evaluator") -> nn.Module:
+        """Inputs -> logits, to be differentiated: what looks at the loss, not only at its value.
+
+        Raises:
+            BadRequest: the subject has no classifier.
+        """
+        if self.classifier is None:
+            raise BadRequest(f"{by}: needs a classifier's logits, this task trains an encoder only")
+        return nn.Sequential(self.encoder, self.classifier)
+
+    def embedded_pairs(self, split: str, by: str = "evaluator") -> Tensor:
+        """Both embeddings of each sample's pair, [N, 2, D] in float32, on the device.
+
+        Every device computes all of them.
+
+        Raises:
+            BadRequest: the task matches no pairs.
+            RunFailed: an embedding is NaN or infinite.
+        """
+        if self.pairs is None:
+            raise BadRequest(f"{by}: needs pairs, which this task does not make; task=match does")
+        random = self.generator("pairs")
+        whole = slice(0, len(self.split(split)))
+        modules = [part for part in (self.encoder, self.network) if part is not None]
+        with evaluating(*modules), torch.no_grad(), self.autocast():
+            found = [self.pairs(x, random).float() for x in self._inputs(split, None, whole)]
+        pairs = torch.cat(found)
+        _finite((pairs.flatten(1), pairs), f"{by}: pairs of the {split} split")
+        return pairs
 
     def _encode(
         self, split: str, rows: Tensor | None, transform: Callable[[Tensor], Tensor]

@@ -1,0 +1,55 @@
+"""Multi-label classification: the mean average precision over labels, and the micro-averaged one.
+
+    AP_k = mean over the positives of label k of the precision at their rank by the label's logit
+    mAP  = mean of AP_k over the labels with a positive in the split
+
+torchmetrics computes AP without interpolation, tied scores as one step (as scikit-learn's
+average_precision_score).
+
+Where a sample has one class, that is its one label.
+
+Metrics, fractions of 1: `map`; `micro_ap`, the AP of all labels of all samples in one ranking;
+`positives`, the share of labels that are positive, which is the micro AP of a random ranking.
+
+Raises BadRequest if the task trains no classifier, RunFailed on NaN or infinite logits.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from torch.nn.functional import one_hot
+from torchmetrics.functional.classification import binary_average_precision
+
+from ppr.evaluators.subject import Subject
+from ppr.registry import component
+
+WHERE = "evaluator.multilabel"
+
+
+@component("evaluator")
+class MultiLabel:
+    needs: ClassVar[Literal["features", "logits"]] = "logits"
+
+    def protocol(self) -> dict[str, object]:
+        return {"measures": "the task's own classifier", "epoch": "last", "interpolation": "none"}
+
+    def __call__(self, subject: Subject) -> dict[str, float]:
+        subject.class_count(WHERE)
+        logits, target = subject.logits(subject.target_split, WHERE)
+        if target.dim() == 1:
+            target = one_hot(target, logits.shape[1])
+        # In float64: probabilities within 1e-7 of 1 must not become ties.
+        scores, labels = logits.double().sigmoid(), (target > 0.5).long()
+        found = labels.any(0)
+        each = [
+            binary_average_precision(*pair)
+            for pair in zip(scores.T[found], labels.T[found], strict=True)
+        ]
+        micro = binary_average_precision(scores.flatten(), labels.flatten())
+        return {
+            "map": torch.stack(each).mean().item(),
+            "micro_ap": micro.item(),
+            "positives": labels.double().mean().item(),
+        }
