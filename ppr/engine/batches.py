@@ -7,7 +7,7 @@ takes its share of every batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ppr.data.dataset import Split
-from ppr.engine.distributed import share
+from ppr.engine import distributed
 from ppr.engine.seeding import generator
 from ppr.errors import BadRequest
 
@@ -37,6 +37,22 @@ class Sampler(Protocol):
         """The sample numbers of every step: int64 [steps, batch_size], on the CPU."""
 
 
+class EmbeddingSampler(Protocol):
+    """Chooses the batches of an epoch by the network's embeddings at its beginning."""
+
+    def steps(self, samples: int, batch_size: int) -> int:
+        """Batches in an epoch."""
+
+    def choose(self, pairs: Tensor, batch_size: int, random: torch.Generator) -> Tensor:
+        """The sample numbers of every step, from the embeddings [N, 2, D] of all samples' pairs."""
+
+
+EMBEDDED_AT_ONCE = 1024
+
+Embed = Callable[[Tensor, torch.Generator], Tensor]
+"""Stored inputs [N, ...] -> embeddings of their pairs [N, 2, D]."""
+
+
 class Shuffle:
     """Every sample once an epoch, in a new random order; a last partial batch is left out."""
 
@@ -48,8 +64,12 @@ class Shuffle:
 class Batches:
     """The batches of a split, epoch by epoch, on `device`: of each, this device's share.
 
+    `chosen` is an epoch and the order that an `EmbeddingSampler` gave it. It does not follow from
+    the seed, so checkpoints keep it.
+
     Raises:
-        BadRequest: the batch is larger than the split.
+        BadRequest: the batch is larger than the split, or the sampler looks at embeddings that the
+            task does not make or of data that are not on the device.
     """
 
     def __init__(
@@ -59,7 +79,8 @@ class Batches:
         seed: int,
         device: torch.device,
         *,
-        sampler: Sampler | None = None,
+        sampler: Sampler | EmbeddingSampler | None = None,
+        embed: Embed | None = None,
         workers: int = 2,
         resident_gb: float = 4.0,
     ) -> None:
@@ -71,22 +92,51 @@ class Batches:
         self.seed = seed
         self.device = device
         self.workers = workers
-        self.sampler = sampler or Shuffle()
+        self.sampler: Any = sampler or Shuffle()
+        self.chooses = hasattr(self.sampler, "choose")
+        self.embed = embed
+        self.chosen: tuple[int, Tensor] | None = None
         self.split = split
         self.resident = isinstance(split, Split) and split.inputs.nbytes <= resident_gb * 2**30
         self.targets = split.targets.cpu()
         if self.resident:
             self.inputs_here = split.inputs.to(device)
             self.targets_here = split.targets.to(device)
-        self.steps_per_epoch = len(self.order(0))
+        self.steps_per_epoch = self._steps() if self.chooses else len(self.order(0))
 
     def order(self, epoch: int) -> Tensor:
         random = generator(torch.device("cpu"), self.seed, "order", epoch)
-        return self.sampler.epoch(self.targets, self.batch_size, random)
+        if not self.chooses:
+            order: Tensor = self.sampler.epoch(self.targets, self.batch_size, random)
+            return order
+        if self.chosen is None or self.chosen[0] != epoch:
+            self.chosen = epoch, distributed.from_main(lambda: self._choose(epoch, random))
+        return self.chosen[1]
+
+    def _choose(self, epoch: int, random: torch.Generator) -> Tensor:
+        assert self.embed is not None
+        views = generator(self.device, self.seed, "embed", epoch)
+        pairs = [self.embed(part, views) for part in self.inputs_here.split(EMBEDDED_AT_ONCE)]
+        chosen: Tensor = self.sampler.choose(torch.cat(pairs), self.batch_size, random)
+        return chosen
+
+    def _steps(self) -> int:
+        """Batches of an epoch that the sampler will choose when it has seen the embeddings."""
+        if self.embed is None:
+            raise BadRequest(
+                "sampler: it looks at the embeddings of pairs; needs task=match or contrast"
+            )
+        if not self.resident:
+            raise BadRequest(
+                "sampler: it looks at the embeddings of all samples; needs data that stay on the "
+                "device (engine.resident_gb)"
+            )
+        steps: int = self.sampler.steps(len(self.split), self.batch_size)
+        return steps
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """The batches of epoch `number`, from its step `start` on."""
-        order = self.order(number)[start:, share(self.batch_size)]
+        order = self.order(number)[start:, distributed.share(self.batch_size)]
         if self.resident:
             return self._gather(order.to(self.device))
         return self._load(order)

@@ -14,6 +14,8 @@ import torch
 from ppr.errors import RunFailed
 from ppr.results.files import write_atomic
 
+WEIGHTS = "model.pt"
+"""A finished run's weights."""
 _KEPT = 2
 _log = logging.getLogger(__name__)
 

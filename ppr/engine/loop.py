@@ -19,6 +19,7 @@ from torch import Tensor
 from ppr.engine import distributed
 from ppr.engine.batches import Batch, Batches, total_steps
 from ppr.engine.checkpoints import checkpoints, load_checkpoint, save_checkpoint
+from ppr.engine.device import autocast
 from ppr.engine.ema import MovingAverage
 from ppr.engine.gradients import Gradients, statistics_kept
 from ppr.engine.interrupts import Interrupted
@@ -26,6 +27,7 @@ from ppr.engine.meter import Meter
 from ppr.engine.seeding import generator, random_states, restore_random_states
 from ppr.engine.sync_batchnorm import synchronise_batchnorm
 from ppr.errors import BadRequest, RunFailed
+from ppr.evaluators.subject import evaluating
 from ppr.optimizers.two_pass import TwoPass
 from ppr.results.files import MetricsLog
 from ppr.tasks.bench import Bench
@@ -51,6 +53,7 @@ class Loop:
             bench.seed,
             bench.device,
             sampler=bench.build("sampler") if bench.chosen("sampler") else None,
+            embed=self._embed if hasattr(task, "embed_pairs") else None,
             workers=settings.workers,
             resident_gb=settings.resident_gb,
         )
@@ -147,6 +150,14 @@ class Loop:
         self.optimizer.descend()
         return values
 
+    @torch.no_grad()
+    def _embed(self, inputs: Tensor, random: torch.Generator) -> Tensor:
+        """What a sampler chooses batches by: pairs [N, 2, D], as an evaluation would see them."""
+        task: Any = self.task
+        with evaluating(task), autocast(self.device, self.bench.precision):
+            pairs: Tensor = task.embed_pairs(inputs, random)
+        return pairs.float()
+
     def set_rate(self) -> None:
         factor = self.factor(self.step)
         for group, base in zip(self.optimizer.param_groups, self.base_rates, strict=True):
@@ -213,6 +224,7 @@ class Loop:
             "metrics_bytes": self.metrics.offset if distributed.is_main() else 0,
             "seconds": self.seconds,
             "skipped": self.skipped,
+            "chosen": self.batches.chosen,
             "extra": self.extra,
         }
         folder = self.bench.folder / "checkpoints"
@@ -257,4 +269,5 @@ class Loop:
             self.metrics.truncate(state["metrics_bytes"])
         self.seconds = state["seconds"]
         self.skipped = state["skipped"]
+        self.batches.chosen = state.get("chosen")
         self.extra = state["extra"]

@@ -9,16 +9,16 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ppr.engine import distributed
-from ppr.engine.checkpoints import load_weights, save_weights
+from ppr.engine.checkpoints import WEIGHTS, load_weights, save_weights
 from ppr.engine.device import autocast, describe_device, peak_memory
 from ppr.engine.loop import Loop
 from ppr.engine.seeding import seed_everything
 from ppr.errors import BadRequest
 from ppr.evaluators.subject import Subject
 from ppr.tasks.bench import Bench, Outcome
+from ppr.tasks.start import START, begin_from
 from ppr.tasks.training import TrainingTask
 
-WEIGHTS = "model.pt"
 BEST_WEIGHTS = "best.pt"
 
 
@@ -41,6 +41,8 @@ class Training:
         task.to(bench.device)
         if bench.settings.channels_last:
             task.to(memory_format=torch.channels_last)
+        if START in bench.values["inputs"]:
+            begin_from(task, bench)
         self.untrained = None
         if task.reports_untrained:
             bench.watcher.phase("evaluating the untrained encoder")
@@ -89,6 +91,7 @@ def evaluate(
         dataset=bench.dataset,
         transform=task.augment.plain,
         train_transform=task.augment,
+        pairs=getattr(task, "embed_pairs", None),
         device=bench.device,
         autocast=lambda: autocast(bench.device, bench.precision),
         batch_size=max(bench.settings.batch_size, 256),

@@ -34,8 +34,11 @@ class Contrast(TrainingTask):
         self.criterion = self.build_loss()
 
     def prepare(self, batch: Batch, random: torch.Generator) -> Tensor:
-        repeats = (self.views,) + (1,) * (batch.inputs.dim() - 1)
-        views: Tensor = self.augment(batch.inputs.repeat(repeats), random)
+        return self.augmented(batch.inputs, random)
+
+    def augmented(self, inputs: Tensor, random: torch.Generator) -> Tensor:
+        repeats = (self.views,) + (1,) * (inputs.dim() - 1)
+        views: Tensor = self.augment(inputs.repeat(repeats), random)
         return views
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -43,5 +46,11 @@ class Contrast(TrainingTask):
         return embeddings
 
     def loss(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
-        embeddings = outputs.view(self.views, -1, outputs.shape[-1]).transpose(0, 1)
-        return {"loss": self.compare(embeddings, batch)}
+        return {"loss": self.compare(self.by_sample(outputs), batch)}
+
+    def by_sample(self, outputs: Tensor) -> Tensor:
+        return outputs.view(self.views, -1, outputs.shape[-1]).transpose(0, 1)
+
+    def embed_pairs(self, inputs: Tensor, random: torch.Generator) -> Tensor:
+        """The first two views of each sample, [N, 2, D], for evaluators and samplers."""
+        return self.by_sample(self(self.augmented(inputs, random)))[:, :2]
