@@ -12,11 +12,12 @@ import torch
 from scipy.integrate import quad
 from scipy.optimize import linprog
 from scipy.stats import norm
+from sklearn.linear_model import Lasso
 
 from ppr.config.compose import compose
 from ppr.errors import BadRequest
 from ppr.run import execute
-from ppr.studies import icl_finetuning, matmul_quantisation, zsl_bound
+from ppr.studies import _convex_relu, icl_finetuning, matmul_quantisation, zsl_bound
 from ppr.studies._subleq import Machine, interpret
 from ppr.studies.looped_programs import adder, multiplier, random_program
 from ppr.studies.zsl_confusion import likelihoods
@@ -263,3 +264,73 @@ def test_programs_study() -> None:
     found = metrics("looped_programs", "task.programs=10", "task.loops=12")["measured"]
     assert found["right"] == 1
     assert 0 < found["error"] < 1e-2
+
+
+# Convex relaxations of ReLU networks
+
+
+def problem_of(n: int, d: int, seed: int = 0, beta: float = 0.05) -> _convex_relu.Problem:
+    return _convex_relu.planted(n, d, beta, torch.Generator().manual_seed(seed))
+
+
+def test_exact_program_is_what_networks_come_to() -> None:
+    """A non-negative lasso over candidate units all round the circle: no cones, no Adam."""
+    problem = problem_of(6, 2)
+    angles = torch.linspace(0, 2 * math.pi, 3601, dtype=torch.float64)[:-1]
+    units = (problem.X @ torch.stack([angles.cos(), angles.sin()])).relu()
+    atoms = torch.cat([units, -units], dim=1).numpy()
+    y, beta = problem.y.numpy(), problem.beta
+    lasso = Lasso(alpha=beta / 6, positive=True, fit_intercept=False, tol=1e-9, max_iter=20_000)
+    x = lasso.fit(atoms, y).coef_
+    value = ((atoms @ x - y) ** 2).sum() / 2 + beta * x.sum()
+    found = _convex_relu.exact_in_the_plane(problem)
+    assert found == pytest.approx(value, rel=1e-4)
+    assert found <= value * (1 + 1e-9)
+
+
+def test_network_comes_to_the_exact_value() -> None:
+    found = metrics("convex_relu_exact", "task.steps=400", "task.restarts=3")
+    assert found["measured"]["value"] == pytest.approx(found["theory"]["value"], rel=2e-2)
+    assert found["measured"]["value"] >= found["theory"]["value"] * (1 - 1e-7)
+
+
+def test_lasso_has_no_better_neighbour_and_a_true_bound() -> None:
+    problem = problem_of(12, 4)
+    random = torch.Generator().manual_seed(1)
+    g, patterns = _convex_relu.gates(problem, 30, random)
+    assert torch.equal(patterns, (problem.X @ g >= 0).double())
+    assert len(torch.unique(patterns, dim=1)[0]) == patterns.shape[1]
+    W, value, bound = _convex_relu.gated_lasso(problem, patterns, tolerance=1e-8)
+
+    def cost(V: torch.Tensor) -> float:
+        fit = sum(patterns[:, i] * (problem.X @ V[:, i]) for i in range(V.shape[1]))
+        misfit = (fit - problem.y).square().sum() / 2
+        return float(misfit + problem.beta * sum(V[:, i].norm() for i in range(V.shape[1])))
+
+    assert cost(W) == pytest.approx(value, rel=1e-12)
+    assert value >= bound >= value * (1 - 1e-7)
+    for _ in range(20):
+        other = W + 0.01 * torch.randn(W.shape, generator=random, dtype=torch.float64)
+        assert cost(other) >= bound
+
+
+def test_split_weights_are_a_network() -> None:
+    """Its value is that of a ReLU network of the two vectors, and no less than the relaxation's."""
+    problem = problem_of(12, 4)
+    g, patterns = _convex_relu.gates(problem, 30, torch.Generator().manual_seed(1))
+    W, value, _ = _convex_relu.gated_lasso(problem, patterns)
+    split = _convex_relu.cone_split(problem, W, g, patterns)
+    assert split >= value * (1 - 1e-9)
+    signed = ((2 * patterns[:, 0] - 1)[:, None] * problem.X).numpy()
+    ray = g[:, 0].numpy()
+    inside = _convex_relu._split(ray, ray, signed)
+    assert inside == pytest.approx(np.linalg.norm(ray), rel=1e-6)
+    outside = _convex_relu._split(-ray, ray, signed)
+    assert outside == pytest.approx(np.linalg.norm(ray), rel=1e-6)
+
+
+def test_relaxation_study() -> None:
+    found = metrics("convex_relu", "task.samples=10", "task.steps=200")["measured"]
+    assert found["duality_gap"] <= 1e-3
+    assert found["cone_ratio"] >= found["net_ratio"] * 0.9
+    assert found["net_ratio"] > 0.99

@@ -25,19 +25,15 @@ import itertools
 import math
 from collections.abc import Iterator
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.optimize import linear_sum_assignment
-from scipy.spatial.distance import cdist
-from sklearn.cluster import KMeans
-from sklearn.manifold import spectral_embedding
 from torch import Tensor
 
 from ppr.engine.seeding import derive, generator
 from ppr.errors import BadRequest
 from ppr.fields import Annotated, Count, Ge, Literal, Positive
 from ppr.registry import component
+from ppr.samplers.spectral import spectral_batches
 from ppr.studies.free_embeddings import random_sphere, simplex
 from ppr.studies.minibatch_optimum import batch_losses
 from ppr.studies.study import Study
@@ -112,23 +108,3 @@ class BatchSelection(Study):
                 seed = derive(self.bench.seed, "clusters", epoch) % 2**32
                 order = spectral_batches((x[0] @ x[1].T).detach(), self.batch, seed)
             yield from order.to(x.device)
-
-
-def spectral_batches(cosines: Tensor, batch: int, seed: int) -> Tensor:
-    """Equal clusters [N/B, B] of pairs that would lose much in one batch."""
-    s = cosines.cpu().numpy()
-    matched = np.diag(s)[:, None]
-    loss = np.log1p((batch - 1) * np.exp(s - matched)) + np.log1p(
-        (batch - 1) * np.exp(s.T - matched)
-    )
-    clusters = len(s) // batch
-    nodes = spectral_embedding(
-        np.exp(loss + loss.T),
-        n_components=clusters,
-        eigen_solver="arpack",
-        random_state=seed,
-        drop_first=False,
-    )
-    centres = KMeans(clusters, n_init=1, random_state=seed).fit(nodes).cluster_centers_
-    _, places = linear_sum_assignment(cdist(nodes, np.repeat(centres, batch, axis=0)))
-    return torch.from_numpy(np.argsort(places // batch, kind="stable")).view(clusters, batch)

@@ -1,0 +1,1 @@
+"""Decoding over any language model that gives next-token probabilities."""
