@@ -3,8 +3,8 @@
     python scripts/readme_commands.py README.md
 
 Every line of a ```bash block that starts with `ppr ` is run in order, its ending comment left
-away; a block that follows the comment `<!-- not run: why -->` is left out. Exit code 1 at the first
-command that fails.
+away, in a folder that is deleted afterwards; a block that follows the comment
+`<!-- not run: why -->` is left out. Exit code 1 at the first command that fails.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 _BLOCK = re.compile(r"(?P<skip><!-- not run: [^\n]*-->\n)?```bash\n(?P<body>.*?)```", re.DOTALL)
@@ -33,12 +34,13 @@ def main() -> int:
     if not found:
         print(f"{sys.argv[1]}: no command to run", file=sys.stderr)
         return 1
-    for line in found:
-        print(f"$ {line}", flush=True)
-        code = subprocess.run(["bash", "-c", line], check=False).returncode
-        if code:
-            print(f"exit code {code}: {line}", file=sys.stderr)
-            return 1
+    with tempfile.TemporaryDirectory() as folder:
+        for line in found:
+            print(f"$ {line}", flush=True)
+            code = subprocess.run(["bash", "-c", line], cwd=folder, check=False).returncode
+            if code:
+                print(f"exit code {code}: {line}", file=sys.stderr)
+                return 1
     return 0
 
 
