@@ -66,8 +66,14 @@ class BinnedSeries(Source):
 
     def synthetic(self, n: int, seed: int = 0) -> Dataset:
         """The series themselves, few of them, as they need no data."""
-        own = {"bins": len(self.card.classes), "validation": n if self.validation else 0}
-        made = BinnedSeries(purpose=self.purpose, train=n, test=n, split_seed=seed, **own)
+        made = BinnedSeries(
+            purpose=self.purpose,
+            train=n,
+            test=n,
+            bins=len(self.card.classes),
+            validation=n if self.validation else 0,
+            split_seed=seed,
+        )
         data = made.load()
         return replace(data, extra={**data.extra, "synthetic": True})
 

@@ -110,11 +110,12 @@ class Omniglot(Source):
 
         from ppr.data.images import open_image
 
+        _, height, width = self.card.shape
         images, names = [], []
         for where, alphabet, character, encoded in _drawings(file):
             if split == "train" or alphabet not in SHARED:
                 picture = open_image(encoded, 1, where)
-                pooled = picture.resize(self.card.shape[1:], Image.Resampling.BOX)
+                pooled = picture.resize((width, height), Image.Resampling.BOX)
                 images.append(255 - np.asarray(pooled))
                 names.append((alphabet, character))
         characters = sorted(set(names))
