@@ -94,4 +94,5 @@ class Density:
                 self.offset.to(points.device),
             )
         squared = torch.cdist(points @ self.whiten, self.centres).square()
-        return (-squared / 2).logsumexp(1) + self.offset
+        density: Tensor = (-squared / 2).logsumexp(1) + self.offset
+        return density

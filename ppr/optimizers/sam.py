@@ -59,10 +59,10 @@ class SAM(torch.optim.SGD, TwoPass):
         parameters = [p for group in self.param_groups for p in group["params"]]
         self._moved = [p for p in parameters if p.grad is not None]
         self._kept = [p.clone() for p in self._moved]
-        gradients = [p.grad for p in self._moved]
+        gradients = [p.grad for p in self._moved if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         length = self.rho / norm.clamp(min=torch.finfo(norm.dtype).tiny)
-        torch._foreach_add_(self._moved, torch._foreach_mul(gradients, length))
+        torch._foreach_add_(self._moved, list(torch._foreach_mul(gradients, length)))
 
     @torch.no_grad()
     def descend(self) -> None:

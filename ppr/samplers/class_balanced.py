@@ -29,7 +29,7 @@ class ClassBalanced:
 
     def epoch(self, targets: Tensor, batch_size: int, random: torch.Generator) -> Tensor:
         """The sample numbers of every step: int64 [steps, batch_size]."""
-        members = [(targets == c).nonzero().flatten() for c in targets.unique()]
+        members = [(targets == c).nonzero().flatten() for c in torch.unique(targets)]
         shown, rest = divmod(batch_size, self.per_class)
         if rest:
             raise BadRequest(
