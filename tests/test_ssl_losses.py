@@ -1,4 +1,4 @@
-"""Losses with whitening, a class or a temperature a sample, entropy; a run that goes on from another."""
+"""Losses with whitening, a class or a temperature a sample, entropy; going on from another run."""
 
 from __future__ import annotations
 

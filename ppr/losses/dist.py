@@ -57,4 +57,5 @@ def _correlations(a: Tensor, b: Tensor) -> Tensor:
     """Pearson's correlation of each row of a with that of b."""
     a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
     lengths = torch.linalg.vector_norm(a, dim=1) * torch.linalg.vector_norm(b, dim=1)
-    return (a * b).sum(1) / (lengths + EPS)
+    correlations: Tensor = (a * b).sum(1) / (lengths + EPS)
+    return correlations
