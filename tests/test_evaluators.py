@@ -40,6 +40,7 @@ ROWS: dict[str, tuple[dict[str, Any], set[str]]] = {
     "sharpness": ({"iterations": 20}, set()),
     "aurc": ({}, {"aurc", "excess"}),
     "fgsm": ({}, {"top1", "clean"}),
+    "anomaly": ({}, {"auroc", "fpr95", "cosine", "cosine_shifted"}),
     "retrieval": ({}, {"recall1", "recall5", "map", "map_r"}),
     "retrieval_pairs": ({}, {"top1", "mrr"}),
     "pair_cosines": ({}, {"negative_variance"}),

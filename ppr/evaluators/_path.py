@@ -56,7 +56,7 @@ def integrated_gradients(
     total = torch.zeros_like(x)
     rows = max(1, CHUNK // len(places))
     ones = (1,) * (x.dim() - 1)
-    for some in torch.arange(len(x), device=x.device).split(rows):
+    for some in torch.split(torch.arange(len(x), device=x.device), rows):
         way = (x[some] - baseline)[:, None]
         path = (baseline + places.view(1, -1, *ones) * way).flatten(0, 1)
         of = some.repeat_interleave(len(places))

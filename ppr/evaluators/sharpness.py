@@ -57,7 +57,7 @@ class Sharpness:
         network = subject.classifying(WHERE)
         if subject.split("train").targets.dim() != 1:
             raise BadRequest(f"{WHERE}: needs targets that are class numbers")
-        parameters = [p for p in network.parameters() if p.requires_grad]
+        parameters: list[Tensor] = [p for p in network.parameters() if p.requires_grad]
         generator = subject.generator("sharpness", "cpu")
         vector = [torch.randn(p.shape, generator=generator).to(p) for p in parameters]
         eigenvalue, done = torch.inf, 0
