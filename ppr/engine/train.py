@@ -43,6 +43,7 @@ class Training:
             task.to(memory_format=torch.channels_last)
         if START in bench.values["inputs"]:
             begin_from(task, bench)
+        task.begin()
         self.untrained = None
         if task.reports_untrained:
             bench.watcher.phase("evaluating the untrained encoder")

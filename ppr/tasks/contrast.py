@@ -2,7 +2,8 @@
 
 Each sample is augmented `views` times; encoder and projection head give embeddings [N, V, D], which
 a loss of the contrastive family takes with the labels [N]. The head is thrown away afterwards:
-evaluators see the encoder's features (Chen et al. 2020, arXiv 2002.05709, section 2.1).
+evaluators see the encoder's features (Chen et al. 2020, arXiv 2002.05709, section 2.1). For
+fine-tuning, `freeze_norm` lets batch norm keep the statistics that it begins with.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn.modules.batchnorm import _NormBase
 
 from ppr.engine.batches import Batch
+from ppr.evaluators.subject import Subject
 from ppr.fields import Count
 from ppr.registry import component
 from ppr.tasks.bench import Bench
@@ -24,14 +27,36 @@ class Contrast(TrainingTask):
     batch_wide: ClassVar[bool] = True
     reports_untrained: ClassVar[bool] = True
 
-    def __init__(self, bench: Bench, *, views: Count = 2) -> None:
+    def __init__(self, bench: Bench, *, views: Count = 2, freeze_norm: bool = False) -> None:
         super().__init__(bench)
         data = bench.dataset
         self.views = views
+        self.freeze_norm = freeze_norm
         self.augment = bench.build("augment", data.shape, data.mean, data.std)
         self.encoder = bench.build("model", data.shape)
         self.head = bench.build("head", self.encoder.features, len(data.classes))
         self.criterion = self.build_loss()
+
+    def begin(self) -> None:
+        """Show the loss the first embeddings of the training split, if it is centred on them."""
+        if not hasattr(self.criterion, "centre_on"):
+            return
+        subject = Subject(
+            encoder=self.encoder,
+            network=self,
+            dataset=self.bench.dataset,
+            transform=self.augment.plain,
+            device=self.bench.device,
+        )
+        self.criterion.centre_on(torch.cat([found for found, _ in subject.outputs("train")]))
+
+    def train(self, mode: bool = True) -> Contrast:
+        super().train(mode)
+        if self.freeze_norm:
+            for part in self.modules():
+                if isinstance(part, _NormBase):
+                    part.eval()
+        return self
 
     def prepare(self, batch: Batch, random: torch.Generator) -> Tensor:
         return self.augmented(batch.inputs, random)

@@ -28,6 +28,8 @@ from ppr.tasks.trained import trained
 
 @component("task")
 class Distill(Classify):
+    past_epoch: Tensor
+
     def __init__(self, bench: Bench, *, teacher: Literal["run", "past"] = "run") -> None:
         super().__init__(bench)
         self.past: nn.Module | None = None

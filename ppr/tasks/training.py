@@ -64,6 +64,12 @@ class TrainingTask(nn.Module):
         value: Tensor = self.criterion(outputs, batch.targets, **known)
         return value
 
+    def begin(self) -> None:
+        """Called before training, on the run's device, with the weights that it starts from.
+
+        A resumed run calls it too; what it keeps in buffers then comes from the checkpoint.
+        """
+
     def advance(self, done: float) -> None:
         """Called before each step with the share of training done, in [0, 1).
 
