@@ -276,15 +276,15 @@ def problem_of(n: int, d: int, seed: int = 0, beta: float = 0.05) -> _convex_rel
 def test_exact_program_is_what_networks_come_to() -> None:
     """A non-negative lasso over candidate units all round the circle: no cones, no Adam."""
     problem = problem_of(6, 2)
-    angles = torch.linspace(0, 2 * math.pi, 3601, dtype=torch.float64)[:-1]
+    angles = torch.linspace(0, 2 * math.pi, 1441, dtype=torch.float64)[:-1]
     units = (problem.X @ torch.stack([angles.cos(), angles.sin()])).relu()
     atoms = torch.cat([units, -units], dim=1).numpy()
     y, beta = problem.y.numpy(), problem.beta
-    lasso = Lasso(alpha=beta / 6, positive=True, fit_intercept=False, tol=1e-9, max_iter=20_000)
+    lasso = Lasso(alpha=beta / 6, positive=True, fit_intercept=False, tol=1e-5, max_iter=20_000)
     x = lasso.fit(atoms, y).coef_
     value = ((atoms @ x - y) ** 2).sum() / 2 + beta * x.sum()
     found = _convex_relu.exact_in_the_plane(problem)
-    assert found == pytest.approx(value, rel=1e-4)
+    assert found == pytest.approx(value, rel=1e-3)
     assert found <= value * (1 + 1e-9)
 
 

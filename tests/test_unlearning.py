@@ -102,4 +102,6 @@ def test_klom_study_runs_and_orders_the_sides() -> None:
     found = execute(compose(words))["metrics"]
     assert found.keys() >= {"nothing", "floor", "descent", "ascent", "both", "matching", "oracle"}
     assert found["floor"]["forget"] < found["nothing"]["forget"]
+    gain = found.pop("gain")
+    assert gain["both"] == found["both"]["forget"] - found["matching"]["forget"]
     assert all(value >= 0 for side in found.values() for value in side.values())

@@ -71,4 +71,4 @@ def fit(law: Law, losses: Array, starts: Sequence[Array], delta: float = 1e-3) -
     spare = max(len(losses) - len(best.x), 1)
     variance = float((residuals(best.x) ** 2).sum()) / spare
     covariance = variance * np.linalg.pinv(slopes.T @ slopes)
-    return Fit(np.exp(best.x), covariance, float(best.cost))
+    return Fit(np.exp(best.x), np.asarray(covariance, np.float64), float(best.cost))

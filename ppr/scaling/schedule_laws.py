@@ -79,7 +79,7 @@ def _changes(schedule: Array, steps: Array) -> tuple[Array, Array, Array]:
     """The steps k where the rate changes [K], by how much it falls [K], and whether k <= t."""
     falls = schedule[:-1] - schedule[1:]
     places = np.flatnonzero(falls)
-    return places + 1.0, falls[places], (places + 1 <= steps[:, None]).astype(np.float64)
+    return places.astype(np.float64) + 1, falls[places], (places + 1 <= steps[:, None]).astype(np.float64)
 
 
 def _annealing(schedule: Array, steps: Array) -> Law:

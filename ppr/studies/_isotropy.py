@@ -23,7 +23,8 @@ def processed(documents: Tensor, vectors: Tensor, form: str, keep: int | None = 
         return vectors - mean
     variance, axes = torch.linalg.eigh(torch.cov(documents.T, correction=0))
     order = variance.argsort(descending=True)[:keep]
-    return (vectors - mean) @ axes[:, order] * variance[order].rsqrt()
+    whitened: Tensor = (vectors - mean) @ axes[:, order] * variance[order].rsqrt()
+    return whitened
 
 
 def mean_cosine(vectors: Tensor) -> float:

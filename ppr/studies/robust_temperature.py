@@ -29,7 +29,7 @@ from ppr.studies.free_embeddings import random_sphere
 from ppr.studies.study import Study
 from ppr.tasks.bench import Bench
 
-ETA = 0.02
+ETA = 0.05
 """Small enough to be stable at tau_min, where F curves most."""
 
 
@@ -42,7 +42,7 @@ class RobustTemperature(Study):
         rho: NonNegative = 0.4,
         samples: Annotated[int, Ge(3)] = 32,
         dim: Annotated[int, Ge(2)] = 16,
-        steps: Count = 1500,
+        steps: Count = 600,
     ) -> None:
         super().__init__(bench)
         self.rho = rho

@@ -39,11 +39,11 @@ class SAMQuadratic(Study):
         model = nn.ParameterList([start.clone()])
         (weights,) = model
         optimizer: TwoPass = self.bench.build("optimizer", model)
-        value(weights, hessian).backward()
+        torch.autograd.backward(value(weights, hessian))
         optimizer.ascend()
         moved = weights.detach() - start
         optimizer.zero_grad()
-        value(weights, hessian).backward()
+        torch.autograd.backward(value(weights, hessian))
         optimizer.descend()
         direction = hessian @ start
         length = self.bench.values["optimizer"]["rho"]

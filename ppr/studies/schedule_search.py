@@ -36,7 +36,8 @@ def last_loss(rates: Tensor, parameters: Array) -> Tensor:
     falls = rates[:-1] - rates[1:]
     area = rates.cumsum(0)
     x = C * rates[1:] ** -gamma * (area[-1] - area[:-1])
-    return L0 + A * area[-1] ** -alpha - B * (falls * (1 - (1 + x) ** -beta)).sum()
+    loss: Tensor = L0 + A * area[-1] ** -alpha - B * (falls * (1 - (1 + x) ** -beta)).sum()
+    return loss
 
 
 def optimised(parameters: Array, steps: int, updates: int) -> Array:

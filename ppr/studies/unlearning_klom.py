@@ -18,7 +18,8 @@ than there are samples.)
 
 Metrics, KLoM (ppr/evaluators/klom.py): `<method>/forget`, `/retain`, `/test`, medians over samples,
 and `<method>/forget95`, the 95th percentile; `nothing` are the first networks as they are, and
-`floor` is another set of networks trained without F.
+`floor` is another set of networks trained without F. `gain/<method>` is its `forget` less that of
+`matching`.
 """
 
 from __future__ import annotations
@@ -109,7 +110,10 @@ class UnlearningKLoM(Study):
         sides = {"nothing": full, "floor": other}
         for name, step in methods.items():
             sides[name] = self._changed(full, step, self.rates[name], retained, forgotten)
-        return {name: self._compared(side, again, gone) for name, side in sides.items()}
+        found = {name: self._compared(side, again, gone) for name, side in sides.items()}
+        best = found["matching"]["forget"]
+        others = ("nothing", "descent", "ascent", "both")
+        return {**found, "gain": {name: found[name]["forget"] - best for name in others}}
 
     def _compared(self, side: Weights, again: Weights, gone: Tensor) -> dict[str, float]:
         def far(x: Tensor, y: Tensor) -> Tensor:
