@@ -265,3 +265,36 @@ def test_e2mc_without_weights_is_ntxent() -> None:
     views = draws(9, 2, 4)
     plain = ppr.build("loss", "e2mc", entropy=0.0, covariance=0.0)(views)
     torch.testing.assert_close(plain, ppr.build("loss", "ntxent")(views))
+
+
+# ------------------------------------------------------------------ studies
+
+
+def measured(*words: str) -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = execute(compose(list(words)))["metrics"]
+    return found
+
+
+def test_temperatures_end_where_the_kl_divergence_is_rho() -> None:
+    found = measured("experiment=robust_temperature", "task.rho=0.5", "task.samples=8",
+                     "task.steps=300")  # fmt: skip
+    assert found["measured"]["error"] < 1e-6
+    assert found["measured"]["kl"] == pytest.approx(0.5, abs=1e-6)
+
+
+def test_whitened_distance_forgets_the_scale() -> None:
+    one, far = (measured("experiment=whitening", f"task.scale={s}") for s in ("1.0", "1.0e-4"))
+    assert far["measured"]["whitened"] == pytest.approx(one["measured"]["whitened"], rel=1e-8)
+    assert far["measured"]["plain"] < 1e-6
+
+
+def test_entropy_of_uniform_samples_has_the_bias_of_its_spacings() -> None:
+    """E log Beta(m, n+1-m) as a numerical integral, not by digamma functions."""
+    n, m = 100, 10
+    x = np.linspace(0, 1, 200_001)[1:-1]
+    density = x ** (m - 1) * (1 - x) ** (n - m)
+    expected = (np.log((n + 1) / m * x) * density).sum() / density.sum()
+    found = measured("experiment=spacing_entropy", "task.samples=100", "task.draws=400",
+                     "task.steps=5", "task.points=16")  # fmt: skip
+    assert found["theory"]["bias"] == pytest.approx(expected, abs=1e-6)
+    assert found["measured"]["bias"] == pytest.approx(expected, abs=0.01)

@@ -10,7 +10,7 @@ import torch
 
 from tests.losses.vectors import Rows, dot, unit
 
-FAMILY = "contrastive"
+FAMILY = "multi-view"
 VARIATIONS = ({}, {"angular": True}, {"temperature": 1.0})
 FEATURES = ((2.0, 1.0, 0.0, 0.5), (0.0, 3.0, 4.0, 0.0), (1.0, 1.0, 1.0, -1.0))
 
@@ -18,7 +18,7 @@ FEATURES = ((2.0, 1.0, 0.0, 0.5), (0.0, 3.0, 4.0, 0.0), (1.0, 1.0, 1.0, -1.0))
 def settle(loss: Any) -> None:
     loss.centre_on(torch.tensor(FEATURES, dtype=torch.float64))
     loss.centre = loss.centre.double()
-    loss.centre.copy_(torch.tensor(centre(loss.angular)))
+    loss.centre.copy_(torch.tensor(centre(loss.angular), dtype=torch.float64))
 
 
 def centre(angular: bool) -> list[float]:
