@@ -169,3 +169,15 @@ def test_poly1_without_its_term_is_the_loss_itself() -> None:
         focal = ppr.build("loss", "focal", gamma=gamma, alpha=None)(logits, labels)
         poly = ppr.build("loss", "polyloss", epsilon=0.0, gamma=gamma)(logits, labels)
         torch.testing.assert_close(poly, focal)
+
+
+@pytest.mark.parametrize("p", [0.2, 0.5, 0.9])
+def test_poly_series(p: float) -> None:
+    found = load("task", "poly_series")(None, probability=p, terms=4).measure()
+    remainder = sum((1 - p) ** j / j for j in range(5, 500))
+    assert found["measured"]["remainder"] == pytest.approx(remainder, rel=1e-6)
+    assert found["theory"]["remainder"] == pytest.approx((1 - p) ** 5 / (5 * p))
+    assert found["series"]["slack"] > 0
+    assert found["series"]["poly1"] < 1e-10
+    with pytest.raises(BadRequest, match=r"task.probability=1.0"):
+        load("task", "poly_series")(None, probability=1.0)

@@ -3,8 +3,8 @@
     score(x) = sum over the k nearest training samples z of || phi(x) - phi(z) ||^2
 
 phi the L2-normalised features, the training split all normal (Bergman, Cohen, Hoshen, "Deep Nearest
-Neighbor Anomaly Detection", arXiv:2002.10445). Squared distances and k = 2 are those of knn_score in
-utils.py of talreiss/Mean-Shifted-Anomaly-Detection at 2276936. In the target split class 0 is
+Neighbor Anomaly Detection", arXiv:2002.10445). Squared distances and k = 2 are those of knn_score
+in utils.py of talreiss/Mean-Shifted-Anomaly-Detection at 2276936. In the target split class 0 is
 normal, every other anomalous. Of the scores,
 
     auroc   probability that an anomaly scores higher than a normal sample, ties counting a half
