@@ -61,7 +61,9 @@ def test_one_class_trains_on_it_alone_and_tests_among_the_named() -> None:
     ).load()
     whole = ppr.build("dataset", "digits", None).load()
     threes = {
-        x.numpy().tobytes() for x, y in zip(whole.train.inputs, whole.train.targets) if y == 3
+        x.numpy().tobytes()
+        for x, y in zip(whole.train.inputs, whole.train.targets, strict=True)
+        if y == 3
     }
     assert len(data.train) == 50
     assert {x.numpy().tobytes() for x in data.train.inputs} <= threes

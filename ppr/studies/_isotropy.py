@@ -11,8 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-FORMS = ("raw", "centred", "whitened")
-
 
 def processed(documents: Tensor, vectors: Tensor, form: str, keep: int | None = None) -> Tensor:
     """`vectors` [N, D] processed by the documents' moments; whitened, by the `keep` widest axes."""

@@ -5,13 +5,15 @@ arXiv:2209.00218. `documents` signals z of `dim` standard normal entries, and qu
 signals with noise of half their size; the ten documents nearest to a query's clean signal by cosine
 are relevant. Seen are x = A z + c, with the singular values of A falling geometrically from 1 to
 1/`condition`, rotated at random, and c of length `offset`. Documents are ranked by cosine of the
-vectors as they are (raw), less the documents' mean (centred), and whitened. float64.
+vectors as they are (`form` raw), less the documents' mean (centred), or whitened. float64.
 
-Metrics, for each form: `<form>/ndcg`, nDCG@10; `<form>/mean_cosine` of the documents; and
-`whitened/covariance_error`, the largest deviation of their covariance from the identity.
+Metrics: `ranking/ndcg`, nDCG@10; `documents/mean_cosine`; `documents/covariance_error`, the largest
+deviation of their covariance from the identity.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +21,7 @@ import torch.nn.functional as F
 from ppr.engine.seeding import generator
 from ppr.fields import Count, NonNegative, Positive
 from ppr.registry import component
-from ppr.studies._isotropy import FORMS, mean_cosine, processed
+from ppr.studies._isotropy import mean_cosine, processed
 from ppr.studies._ranking import ndcg
 from ppr.studies.study import Study
 from ppr.tasks.bench import Bench
@@ -39,10 +41,11 @@ class IsotropicSynthetic(Study):
         dim: Count = 32,
         condition: Positive = 100.0,
         offset: NonNegative = 10.0,
+        form: Literal["raw", "centred", "whitened"] = "whitened",
     ) -> None:
         super().__init__(bench)
         self.documents, self.queries, self.dim = documents, queries, dim
-        self.condition, self.offset = condition, offset
+        self.condition, self.offset, self.form = condition, offset, form
 
     def measure(self) -> dict[str, dict[str, float]]:
         random = generator(torch.device("cpu"), self.bench.seed, "isotropic")
@@ -61,15 +64,13 @@ class IsotropicSynthetic(Study):
         away = self.offset * F.normalize(normal(1, self.dim))
         seen = z @ mixing.T + away
         asked = (clean + NOISE * normal(self.queries, self.dim)) @ mixing.T + away
-        found: dict[str, dict[str, float]] = {}
-        for form in FORMS:
-            ours, theirs = (processed(seen, vectors, form) for vectors in (seen, asked))
-            scores = F.normalize(theirs) @ F.normalize(ours).T
-            found[form] = {
-                "ndcg": ndcg(scores, relevant, RELEVANT).mean().item(),
+        ours, theirs = (processed(seen, vectors, self.form) for vectors in (seen, asked))
+        likeness = F.normalize(theirs) @ F.normalize(ours).T
+        off = torch.cov(ours.T, correction=0) - torch.eye(self.dim).to(ours)
+        return {
+            "ranking": {"ndcg": ndcg(likeness, relevant, RELEVANT).mean().item()},
+            "documents": {
                 "mean_cosine": mean_cosine(ours),
-            }
-            if form == "whitened":
-                off = torch.cov(ours.T, correction=0) - torch.eye(self.dim).to(ours)
-                found[form]["covariance_error"] = off.abs().max().item()
-        return found
+                "covariance_error": off.abs().max().item(),
+            },
+        }

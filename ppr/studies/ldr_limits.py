@@ -59,7 +59,7 @@ class LDRLimits(Study):
         labels = torch.randint(K, (self.samples,), generator=random)
         off: dict[str, list[float]] = {}
         for f, y in zip(scores, labels, strict=True):
-            m = f - f[y] + self.margin * (torch.arange(K) != y)
+            m = f - f[y] + self.margin * (torch.arange(K) != y).to(f.dtype)
             cross_entropy = CrossEntropyLoss()(f[None], y[None]).item() - math.log(K)
             pairs = {
                 "maximum": (self._loss(f, y, 1.0), _maximum(m.numpy())),
