@@ -12,7 +12,10 @@ from sklearn.metrics import average_precision_score
 from test_evaluators import of_tensors
 
 import ppr
+from ppr.data.dataset import Split
 from ppr.data.digit_labels import DigitLabels
+from ppr.engine.batches import Batches
+from ppr.engine.stacked import StackedBatches
 
 
 def load(**fields: float) -> Any:
@@ -87,6 +90,16 @@ def test_one_class_a_sample_is_one_label() -> None:
     several = split[0], torch.eye(3)[split[1]]
     evaluator = ppr.build("evaluator", "multilabel")
     assert evaluator(of_tensors(split, split)) == evaluator(of_tensors(split, several))
+
+
+def test_seeds_that_train_together_take_several_labels() -> None:
+    targets = (torch.rand(12, 5, generator=torch.Generator().manual_seed(0)) < 0.5).float()
+    split = Split(torch.arange(12.0)[:, None], targets)
+    alone = [Batches(split, 4, seed, torch.device("cpu")) for seed in (0, 1)]
+    for together, *each in zip(
+        StackedBatches(alone).epoch(0), *(batches.epoch(0) for batches in alone), strict=True
+    ):
+        assert torch.equal(together.targets, torch.stack([batch.targets for batch in each]))
 
 
 # --- asymmetric loss
