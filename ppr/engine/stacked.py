@@ -224,7 +224,7 @@ class StackedBatches:
             rows = indices.flatten()
             yield Batch(
                 inputs.index_select(0, rows).unflatten(0, indices.shape),
-                targets.index_select(0, rows).view_as(indices),
+                targets.index_select(0, rows).unflatten(0, indices.shape),
                 indices,
             )
 

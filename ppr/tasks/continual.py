@@ -8,9 +8,9 @@ one has been learnt, accuracy is measured on the test samples of every task so f
 A network that loses its plasticity learns later tasks worse than earlier ones. With o_t the online
 accuracy on task t, of its training samples, each batch before its own step, `online_first`,
 `online_best` and `online_last` are means of o_t over the first tenth of the tasks, the best tenth,
-and the last fifth; `dead` is the share of features that are 0 on all test samples of the last task
-when it has been learnt. All are metrics of `continual/`. The measurements are buffers, so a resumed
-run has them.
+and the last fifth, and `drop` is the best less the last; `dead` is the share of features that are 0
+on all test samples of the last task when it has been learnt. All are metrics of `continual/`. The
+measurements are buffers, so a resumed run has them.
 """
 
 from __future__ import annotations
@@ -86,10 +86,12 @@ class Continual(Classify):
     def measured(self) -> dict[str, float]:
         online = (self.online[:, 0] / self.online[:, 1].clamp(min=1)).double().cpu()
         tenth, fifth = max(1, self.tasks // 10), max(1, self.tasks // 5)
+        best, last = online.unfold(0, tenth, 1).mean(1).max().item(), online[-fifth:].mean().item()
         return {
             **scores(self.matrix),
             "online_first": online[:tenth].mean().item(),
-            "online_best": online.unfold(0, tenth, 1).mean(1).max().item(),
-            "online_last": online[-fifth:].mean().item(),
+            "online_best": best,
+            "online_last": last,
+            "drop": best - last,
             "dead": self.dead[-1].item(),
         }
