@@ -152,7 +152,8 @@ def test_metrics_and_protocol_are_plain_and_in_range(name: str) -> None:
     for metric, value in metrics.items():
         assert type(value) is float
         assert math.isfinite(value)
-        assert metric in ("negative", "gap") or 0 <= value <= (1 if metric in fractions else math.inf)
+        most = 1 if metric in fractions else math.inf
+        assert metric in ("negative", "gap") or 0 <= value <= most
     assert evaluator.needs in ("features", "logits", "pairs")
     assert yaml.safe_load(yaml.safe_dump(evaluator.protocol())) == evaluator.protocol()
 

@@ -45,7 +45,7 @@ class Subject:
     inputs [N, *shape] to features [N, F]; `classifier` maps features to logits [N, C], None if the
     task trains none. `transform` makes the encoder's input from a split's
     inputs (None: they are used as they are) and `train_transform` is its random counterpart.
-    `pairs` embeds both members of each sample's pair, inputs -> [N, 2, D], where a task matches any.
+    `pairs` embeds both members of each sample's pair, inputs -> [N, 2, D], where a task has any.
     `workers` are the processes that read a streamed split.
     `by`, in the methods, is the config path of the asking evaluator; errors begin with it.
     On several devices each encodes its share of a split, and all have all features.
