@@ -27,7 +27,10 @@ from ppr.data.source import ArraySource
 from ppr.data.splits import balanced, hold_out
 from ppr.errors import BadRequest, PprError, RunFailed
 
-EXTRA = {"hub_images": {"hub": "somebody/toy", "classes": 3, "size": 8}}
+EXTRA = {
+    "hub_images": {"hub": "somebody/toy", "classes": 3, "size": 8},
+    "hub_texts": {"hub": "somebody/toy", "classes": 3},
+}
 """Fields that a component cannot do without."""
 
 NAMES = list(registry.names("dataset"))
@@ -53,22 +56,29 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_component_describes_itself_and_makes_synthetic_data(name: str) -> None:
-    fields = {"validation": 5, **EXTRA.get(name, {})}
+    holds_out = "validation" in registry.describe("dataset", name).fields
+    fields = {**({"validation": 5} if holds_out else {}), **EXTRA.get(name, {})}
     source = ppr.build("dataset", name, None, **fields)
     card = source.card
     data = source.synthetic(12)
+    images = len(card.shape) == 3
     assert data.shape == card.shape
     assert data.classes == card.classes
-    for split in (data.train, data.validation, data.test):
-        assert split.inputs.shape == (12, *card.shape)
-        assert split.inputs.dtype == torch.uint8
-        assert split.targets.dtype == torch.int64
-        assert split.targets.max() < len(card.classes)
-    assert len(data.mean) == len(data.std) == card.shape[0]
-    assert len(data.train.targets.unique()) == min(12, len(card.classes))
+    for split in filter(None, (data.train, data.validation, data.test)):
+        assert len(split) % 12 == 0  # as many for each task of a stream
+        assert split.inputs.shape[1:] == card.shape
+        assert (split.inputs.dtype == torch.uint8) == images
+        if not split.targets.is_floating_point():
+            assert split.targets.dtype == torch.int64
+            assert split.targets.max() < max(1, len(card.classes))
+    assert len(data.mean) == len(data.std)
+    assert len(data.mean) in ((card.shape[0],) if images else (0, card.shape[0]))
+    if images and data.train.targets.dim() == 1:
+        assert len(data.train.targets.unique()) == min(12, len(card.classes))
     assert data.digest == source.synthetic(12).digest != source.synthetic(12, seed=1).digest
-    unheld = ppr.build("dataset", name, None, **{**fields, "validation": 0})
-    assert unheld.synthetic(3).validation is None
+    if holds_out:
+        unheld = ppr.build("dataset", name, None, **{**fields, "validation": 0})
+        assert unheld.synthetic(3).validation is None
 
 
 @pytest.mark.parametrize("file", sorted((shipped_configs() / "dataset").glob("*.yaml")))

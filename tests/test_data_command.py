@@ -41,7 +41,10 @@ def invoke(*words: str) -> Any:
 
 def test_list_shows_every_card_and_its_place(tmp_path: Path) -> None:
     shown = {item["name"]: item for item in json.loads(invoke("list", "--json").output)}
-    assert set(shown) == set(registry.names("dataset")) - {"hub_images", "anchors"}
+    assert {"digits", "mnist", "cifar10", "omniglot_small", "adult"} <= set(shown)
+    assert set(shown) <= set(registry.names("dataset"))
+    # Sets that are made of others, or are many, have no card before they are built.
+    assert not {"hub_images", "anchors", "part", "one_class", "planar"} & set(shown)
     assert shown["digits"]["where"] == "scikit-learn"
     assert shown["cifar10"]["where"] == "not here"
     assert shown["cifar10"]["rows"] == {"train": 50_000, "test": 10_000}

@@ -45,7 +45,7 @@ class ConvexReLU(Study):
         beta: Fraction = 0.05,
         width: Count = 50,
         restarts: Count = 4,
-        steps: Count = 1500,
+        steps: Count = 1000,
         exact: bool = False,
     ) -> None:
         super().__init__(bench)

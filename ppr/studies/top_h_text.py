@@ -73,7 +73,7 @@ class TopHText(Study):
         rule: Literal["none", "top_p", "min_p", "top_h", "released"] = "top_h",
         parameter: NonNegative = 0.4,
         temperature: Positive = 2.0,
-        samples: Count = 16,
+        samples: Count = 12,
         words: Annotated[int, Ge(3)] = 40,
     ) -> None:
         super().__init__(bench)

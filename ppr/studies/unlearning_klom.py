@@ -59,10 +59,10 @@ class UnlearningKLoM(Study):
         train_steps: Count = 300,
         steps: Count = 40,
         lr: Positive = 0.1,
-        lr_descent: NonNegative = 0.1,
-        lr_ascent: NonNegative = 0.01,
-        lr_both: NonNegative = 0.01,
-        lr_matching: NonNegative = 0.1,
+        lr_descent: NonNegative = 1.0,
+        lr_ascent: NonNegative = 0.006,
+        lr_both: NonNegative = 0.0075,
+        lr_matching: NonNegative = 0.03,
     ) -> None:
         super().__init__(bench)
         self.models, self.datamodels, self.forget = models, datamodels, forget
