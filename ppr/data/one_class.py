@@ -80,15 +80,15 @@ class OneClass(Source):
             return Split(data.test.inputs[rows], (data.test.targets[rows] != self.normal).long())
 
         train = Split(data.train.inputs[own], torch.zeros(len(own), dtype=torch.int64))
-        splits = {
-            "train": train,
-            "validation": None if held is None else anomalies(held),
-            "test": anomalies(test),
-        }
+        validation = None if held is None else anomalies(held)
+        tested = anomalies(test)
+        splits = {"train": train, "validation": validation, "test": tested}
         return replace(
             data,
             name=self.card.name,
             classes=self.card.classes,
             digest=digest(splits),
-            **splits,
+            train=train,
+            validation=validation,
+            test=tested,
         )
