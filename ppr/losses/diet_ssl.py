@@ -5,7 +5,7 @@ Representations?", 2024, arXiv:2406.10743. For features f of an augmented view o
 
     L = CE_s(W f, n),    CE_s(x, n) = -sum_k [ (1-s) 1(k=n) + s/N ] log softmax(x)_k
 
-with W [N, D] without a bias and s the label smoothing, 0.8 and more. No projector, no pair of views,
+with W [N, D] without a bias, s the label smoothing, 0.8 and more. No projector, no pair of views,
 no teacher: with V views each is classified by itself, and L is their mean. The features are not
 normalised. W is a parameter of the loss, trained by the run's optimizer and thrown away with it; it
 has N rows, so memory and time of a step grow with the data set. Read in a public re-implementation

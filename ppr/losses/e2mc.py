@@ -15,8 +15,8 @@ and their means over views are taken. As in a public file of the criterion (`max
 index that it was found by names no repository), which adds the views up, and to another base loss;
 it gives no weights.
 
-Shapes: embeddings [N, V, D] or [N, D] (of which NT-Xent is 0); labels are ignored. Half precision is
-computed in float32. A batch of fewer than two has no spacings, and H and C are 0.
+Shapes: embeddings [N, V, D] or [N, D] (of which NT-Xent is 0); labels are ignored. Half precision
+is computed in float32. A batch of fewer than two has no spacings, and H and C are 0.
 
 Raises ValueError for embeddings of another rank.
 """

@@ -30,9 +30,13 @@ def reference(
     for i, positives, negatives in anchors(views):
         if mining:
             hardest = min(s[i][k] for k in positives), max(s[i][k] for k in negatives)
-            negatives = [k for k in negatives if s[i][k] > hardest[0] - slack]
-            positives = [k for k in positives if s[i][k] < hardest[1] + slack]
-        near = sum(math.exp(-alpha * (s[i][k] - threshold)) for k in positives)
-        far = sum(math.exp(beta * (s[i][k] - threshold)) for k in negatives)
+            kept = (
+                [k for k in positives if s[i][k] < hardest[1] + slack],
+                [k for k in negatives if s[i][k] > hardest[0] - slack],
+            )
+        else:
+            kept = positives, negatives
+        near = sum(math.exp(-alpha * (s[i][k] - threshold)) for k in kept[0])
+        far = sum(math.exp(beta * (s[i][k] - threshold)) for k in kept[1])
         total += math.log1p(near) / alpha + math.log1p(far) / beta
     return total / max(1, len(views))

@@ -1,4 +1,4 @@
-"""The loss `wasserstein_bins` by its definition, SciPy's optimal transport on a line for power 1."""
+"""The loss `wasserstein_bins` by its definition; for power 1 SciPy's transport on a line."""
 
 from __future__ import annotations
 
