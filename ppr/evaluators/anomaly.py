@@ -56,7 +56,7 @@ class Anomaly:
         bank, _ = subject.features("train", WHERE)
         queries, targets = subject.features(subject.target_split, WHERE)
         bank, queries = (F.normalize(x.cpu().double()) for x in (bank, queries))
-        parts = [torch.cdist(part, bank).square() for part in queries.split(1024)]
+        parts = [torch.cdist(part, bank).square() for part in torch.split(queries, 1024)]
         nearest = [part.topk(self.k, dim=1, largest=False).values.sum(1) for part in parts]
         scores, normal = torch.cat(nearest), targets.cpu() == 0
         if normal.all() or not normal.any():
