@@ -8,7 +8,7 @@ fine-tuning, `freeze_norm` lets batch norm keep the statistics that it begins wi
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -39,7 +39,8 @@ class Contrast(TrainingTask):
 
     def begin(self) -> None:
         """Show the loss the first embeddings of the training split, if it is centred on them."""
-        if not hasattr(self.criterion, "centre_on"):
+        criterion: Any = self.criterion
+        if not hasattr(criterion, "centre_on"):
             return
         subject = Subject(
             encoder=self.encoder,
@@ -48,7 +49,7 @@ class Contrast(TrainingTask):
             transform=self.augment.plain,
             device=self.bench.device,
         )
-        self.criterion.centre_on(torch.cat([found for found, _ in subject.outputs("train")]))
+        criterion.centre_on(torch.cat([found for found, _ in subject.outputs("train")]))
 
     def train(self, mode: bool = True) -> Contrast:
         super().train(mode)
