@@ -79,7 +79,8 @@ def _changes(schedule: Array, steps: Array) -> tuple[Array, Array, Array]:
     """The steps k where the rate changes [K], by how much it falls [K], and whether k <= t."""
     falls = schedule[:-1] - schedule[1:]
     places = np.flatnonzero(falls)
-    return places.astype(np.float64) + 1, falls[places], (places + 1 <= steps[:, None]).astype(np.float64)
+    past = (places + 1 <= steps[:, None]).astype(np.float64)
+    return places.astype(np.float64) + 1, falls[places], past
 
 
 def _annealing(schedule: Array, steps: Array) -> Law:

@@ -139,5 +139,5 @@ def fit(x: Tensor, loss: Callable[[Tensor], Tensor], start: Tensor | None = None
         torch.autograd.backward(value)
         return value
 
-    solver.step(objective)
+    solver.step(objective)  # type: ignore[no-untyped-call]
     return weights.detach()
