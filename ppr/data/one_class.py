@@ -65,19 +65,18 @@ class OneClass(Source):
         data = self.whole.load()
         assert isinstance(data.train, Split)
         assert isinstance(data.test, Split)
+        pictures, targets = data.test.inputs, data.test.targets
         own = (data.train.targets == self.normal).nonzero().flatten()
         if self.limit is not None:
             own = own[balanced(data.train.targets[own].numpy(), self.limit, self.split_seed)]
-        shown = torch.isin(data.test.targets, torch.tensor(self.among)).nonzero().flatten()
+        shown = torch.isin(targets, torch.tensor(self.among)).nonzero().flatten()
         test, held = shown, None
         if self.validation:
-            kept, aside = hold_out(
-                data.test.targets[shown].numpy(), self.validation, self.split_seed
-            )
+            kept, aside = hold_out(targets[shown].numpy(), self.validation, self.split_seed)
             test, held = shown[torch.from_numpy(kept)], shown[torch.from_numpy(aside)]
 
         def anomalies(rows: torch.Tensor) -> Split:
-            return Split(data.test.inputs[rows], (data.test.targets[rows] != self.normal).long())
+            return Split(pictures[rows], (targets[rows] != self.normal).long())
 
         train = Split(data.train.inputs[own], torch.zeros(len(own), dtype=torch.int64))
         validation = None if held is None else anomalies(held)
