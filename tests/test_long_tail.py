@@ -12,7 +12,7 @@ from data_toy import refused
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import recall_score
-from test_evaluators import of_tensors
+from subjects import of_tensors
 
 import ppr
 from ppr.data.splits import flip_labels, hold_out, long_tail

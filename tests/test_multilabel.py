@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import average_precision_score
-from test_evaluators import of_tensors
+from subjects import of_tensors
 
 import ppr
 from ppr.data.dataset import Split
