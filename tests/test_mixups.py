@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import gaussian_kde, kstest, multivariate_normal
+from subjects import make_subject
 from torch import nn
 from torch.nn import functional as F
 
@@ -15,7 +16,6 @@ from ppr.data.dataset import Dataset, Split
 from ppr.errors import BadRequest
 from ppr.run import make_task, open_bench
 from ppr.tasks.bench import Watcher
-from tests.test_evaluators import make_subject
 
 
 def data_of(inputs: torch.Tensor, targets: torch.Tensor) -> Dataset:

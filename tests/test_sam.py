@@ -6,6 +6,7 @@ import json
 
 import pytest
 import torch
+from subjects import make_subject
 from torch import nn
 from torch.nn import functional as F
 
@@ -14,7 +15,6 @@ from ppr.config.compose import compose
 from ppr.results import tree
 from ppr.run import execute, run_directory
 from ppr.tasks.bench import Watcher
-from tests.test_evaluators import make_subject
 
 TINY = ["experiment=sam_digits", "engine.device=cpu", "engine.epochs=2", "engine.batch_size=50",
         "model.hidden=[16]", "evaluator.sharpness.iterations=2", "engine.evaluate_every=0",
