@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import softmax
-from test_evaluators import build, clusters, make_dataset, of_tensors
+from subjects import build, clusters, make_dataset, of_tensors
 
 import ppr
 from ppr.errors import BadRequest

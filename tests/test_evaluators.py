@@ -13,17 +13,15 @@ import torch
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.preprocessing import StandardScaler
+from subjects import build, clusters, make_dataset, make_subject, of_tensors, plain
 from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_accuracy
 
-import ppr
 from ppr import registry
-from ppr.data.dataset import Dataset, Split
-from ppr.errors import BadRequest, PprError, RunFailed
+from ppr.data.dataset import Split
+from ppr.errors import BadRequest, RunFailed
 from ppr.evaluators.subject import Subject
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "evaluator"
@@ -49,98 +47,29 @@ ROWS: dict[str, tuple[dict[str, Any], set[str]]] = {
     "uniformity": ({}, set()),
     "class_means": ({}, {"top1", "balanced"}),
 }
-every_evaluator = pytest.mark.parametrize("name", registry.names("evaluator"))
+every_evaluator = pytest.mark.parametrize("name", ROWS)
 
-
-class Encoder(nn.Module):
-    """Standardised pixels through batch norm, dropout and a layer: its mode changes its output."""
-
-    def __init__(self, features: int = 12) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Flatten(), nn.BatchNorm1d(48), nn.Dropout(0.5), nn.Linear(48, features)
-        )
-        self.features = features
-        self.calls = 0
-
-    def forward(self, images: Tensor) -> Tensor:
-        self.calls += 1
-        features: Tensor = self.layers(images)
-        return features
-
-
-def plain(images: Tensor) -> Tensor:
-    return images.float() / 255
-
-
-def noisy(images: Tensor, generator: torch.Generator) -> Tensor:
-    return plain(images) + 0.05 * torch.randn(images.shape, generator=generator)
-
-
-def make_dataset(classes: int = 7, sizes: tuple[int, int, int] = (140, 45, 90)) -> Dataset:
-    random = torch.Generator().manual_seed(3)
-    centres = torch.randint(40, 216, (classes, 3, 4, 4), generator=random)
-
-    def split(size: int) -> Split:
-        targets = torch.arange(size) % classes
-        noise = 60 * torch.randn(size, 3, 4, 4, generator=random)
-        return Split((centres[targets] + noise).clamp(0, 255).to(torch.uint8), targets)
-
-    train, validation, test = map(split, sizes)
-    names = tuple(f"class{c}" for c in range(classes))
-    mean = std = (0.5, 0.5, 0.5)
-    return Dataset("blobs", train, validation, test, (3, 4, 4), names, mean, std, "digest")
-
-
-def make_subject(**changes: Any) -> Subject:
-    torch.manual_seed(0)
-    dataset = changes.pop("dataset", None) or make_dataset()
-    encoder = changes.get("encoder") or Encoder()
-    classifier = nn.Linear(getattr(encoder, "features", 1), len(dataset.classes))
-    parts: dict[str, Any] = {
-        "encoder": encoder,
-        "classifier": classifier,
-        "network": nn.Sequential(encoder, classifier),
-        "dataset": dataset,
-        "transform": plain,
-        "train_transform": noisy,
-        "pairs": lambda x, random: torch.stack([encoder(noisy(x, random)), encoder(plain(x))], 1),
-        "device": torch.device("cpu"),
-        "batch_size": 32,
-    }
-    return Subject(**{**parts, **changes})
-
-
-def of_tensors(
-    train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], validation: Any = None
-) -> Subject:
-    """A subject whose features are the given ones."""
-    classes = tuple(str(c) for c in range(int(train[1].max()) + 1))
-    held_out = None if validation is None else Split(*validation)
-    shape = tuple(train[0].shape[1:])
-    data = Dataset("given", Split(*train), held_out, Split(*test), shape, classes, (), (), "")
-    return Subject(
-        encoder=nn.Identity(), classifier=nn.Identity(), dataset=data, device=torch.device("cpu")
-    )
-
-
-def clusters(seed: int, size: int, classes: int = 7, width: int = 10) -> tuple[Tensor, Tensor]:
-    """Overlapping classes, so that no classifier is perfect and details show."""
-    centres = torch.randn(classes, width, generator=torch.Generator().manual_seed(99))
-    random = torch.Generator().manual_seed(seed)
-    targets = torch.arange(size) % classes
-    return centres[targets] + 1.3 * torch.randn(size, width, generator=random), targets
-
-
-def build(name: str, **fields: Any) -> Any:
-    return ppr.build("evaluator", name, **fields)
+# Those that measure what no ordinary classifier has, and the file that tests them.
+ELSEWHERE = {
+    "attribution": "test_attribution",
+    "forecast": "test_forecast",
+    "group_fairness": "test_tabular",
+    "language_model": "test_language",
+    "memorisation": "test_language",
+    "numbers": "test_language",
+    "segmentation": "test_predict",
+    "spread": "test_ssl_losses",
+    "temperatures": "test_ssl_losses",
+}
 
 
 # --- what every evaluator keeps ---------------------------------------------------------------
 
 
-def test_every_evaluator_has_a_row() -> None:
-    assert set(ROWS) == set(registry.names("evaluator"))
+def test_every_evaluator_has_a_row_or_a_file_that_tests_it() -> None:
+    assert {*ROWS, *ELSEWHERE} == set(registry.names("evaluator"))
+    for name, file in ELSEWHERE.items():
+        assert name in (Path(__file__).parent / f"{file}.py").read_text(), name
 
 
 @every_evaluator
@@ -295,222 +224,6 @@ def test_streamed_splits_measure_the_same(name: str) -> None:
 def test_encoder_must_make_one_row_a_sample() -> None:
     with pytest.raises(RunFailed, match=r"\[N, F\], the encoder made \[32, 3, 4, 4\]"):
         make_subject(encoder=nn.Identity()).features("test")
-
-
-# --- linear -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("scaling", ["none", "standardise"])
-def test_lbfgs_probe_is_scikit_learns_logistic_regression(scaling: str) -> None:
-    train, test = clusters(1, 210), clusters(2, 300)
-    weight_decay = 0.01
-    metrics = build("linear", optimizer="lbfgs", weight_decay=weight_decay, scaling=scaling)(
-        of_tensors(train, test)
-    )
-    scaler = StandardScaler(with_mean=scaling != "none", with_std=scaling != "none")
-    fitted = scaler.fit_transform(train[0].double().numpy())
-    model = LogisticRegression(C=1 / (210 * weight_decay), tol=1e-8, max_iter=5000)
-    model.fit(fitted, train[1].numpy())
-    scores = model.predict_log_proba(scaler.transform(test[0].double().numpy()))
-    best_first = np.argsort(-scores, axis=1)
-    right = best_first == test[1].numpy()[:, None]
-    assert metrics["top1"] == pytest.approx(right[:, 0].mean())
-    assert metrics["top5"] == pytest.approx(right[:, :5].any(axis=1).mean())
-    assert 0.5 < metrics["top1"] < 0.95
-
-
-def test_lbfgs_weights_are_scikit_learns() -> None:
-    from ppr.evaluators.linear import _solve
-
-    features, labels = clusters(1, 210)
-    probe = _solve(features, labels, 7, 0.02)
-    model = LogisticRegression(C=1 / (210 * 0.02), tol=1e-8, max_iter=5000).fit(features, labels)
-    np.testing.assert_allclose(probe[:-1].T, model.coef_, atol=2e-4)
-    biases = probe[-1] - probe[-1].mean()  # the bias is fixed up to a constant
-    np.testing.assert_allclose(biases, model.intercept_ - model.intercept_.mean(), atol=2e-4)
-
-
-def test_sgd_probe_converges_to_the_same_optimum() -> None:
-    """With decay to a small rate and a decay on the weights, SGD ends near the exact solution."""
-    train, test = clusters(1, 210), clusters(2, 700)
-    exact = build("linear", optimizer="lbfgs", weight_decay=0.02)(of_tensors(train, test))
-    trained = build("linear", lr=0.1, epochs=200, batch_size=70, weight_decay=0.02)(
-        of_tensors(train, test)
-    )
-    assert trained["top1"] == pytest.approx(exact["top1"], abs=0.015)
-
-
-def test_sgd_steps_are_those_of_autograd_and_torch_sgd() -> None:
-    """Replays the probe's training with nn.Linear, autograd, torch.optim.SGD and MultiStepLR."""
-    from ppr.evaluators.linear import Linear
-
-    features, labels = clusters(1, 100)
-    epochs, size = 10, 32
-    evaluator = Linear(epochs=epochs, batch_size=size, lr=0.5, weight_decay=0.01)
-    generator = torch.Generator().manual_seed(5)
-    snapshots: list[Tensor] = []
-    evaluator._descend(
-        lambda: features, labels, 7, generator, lambda probe: snapshots.append(probe.clone())
-    )
-
-    generator.manual_seed(5)
-    bound = 1 / math.sqrt(10)
-    start = torch.empty(11, 7).uniform_(-bound, bound, generator=generator)
-    model = nn.Linear(10, 7)
-    with torch.no_grad():
-        model.weight.copy_(start[:-1].T)
-        model.bias.copy_(start[-1])
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [6, 8, 9], gamma=0.2)
-    assert len(snapshots) == epochs
-    for snapshot in snapshots:
-        order = torch.randperm(100, generator=generator)
-        for first in range(0, 100, size):
-            batch = order[first : first + size]
-            loss = nn.functional.cross_entropy(model(features[batch]), labels[batch])
-            optimizer.zero_grad()
-            torch.autograd.backward(loss)
-            optimizer.step()
-        schedule.step()
-        torch.testing.assert_close(snapshot[:-1].T, model.weight.detach(), rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(snapshot[-1], model.bias.detach(), rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize(("epochs", "milestones"), [(100, (60, 75, 90)), (20, (12, 15, 18))])
-def test_rate_decays_as_in_the_reference_recipe(epochs: int, milestones: tuple[int, ...]) -> None:
-    """main_linear.py of SupContrast: rate * 0.2^(milestones below the 1-based epoch)."""
-    from ppr.evaluators.linear import Linear
-
-    probe = Linear(epochs=epochs, lr=5.0)
-    rates = [probe.rate(epoch) for epoch in range(epochs)]
-    passed = [sum(epoch > m for m in milestones) for epoch in range(1, epochs + 1)]
-    assert rates == pytest.approx([5.0 * 0.2**count for count in passed])
-
-
-def test_best_epoch_is_chosen_on_validation_never_on_test(monkeypatch: Any) -> None:
-    train, test, validation = clusters(1, 70), clusters(2, 200), clusters(3, 200)
-    from ppr.evaluators import linear
-
-    seen: list[tuple[float, float]] = []
-    count_right = linear._right
-
-    def spy(probe: Tensor, features: Tensor, target: Tensor) -> Tensor:
-        right = count_right(probe, features, target)
-        seen.append((float(features.sum()), int(right) / 200))
-        return right
-
-    monkeypatch.setattr(linear, "_right", spy)
-    metrics = build("linear", epochs=25, lr=1.0, batch_size=16)(of_tensors(train, test, validation))
-    on_test = [value for total, value in seen if total == float(test[0].sum())]
-    on_validation = [value for total, value in seen if total == float(validation[0].sum())]
-    assert len(on_test) == len(on_validation) == 25
-    assert metrics["best_top1"] == on_test[int(np.argmax(on_validation))]
-    assert metrics["top1"] == on_test[-1]
-    assert metrics["best_top1"] != max(on_test)  # chosen honestly, so not the best there was
-
-
-def test_labels_per_class_is_a_balanced_seeded_subset() -> None:
-    from ppr.evaluators.linear import Linear
-
-    def rows(seed: int) -> Tensor:
-        chosen = Linear(labels_per_class=5)._labelled(make_subject(seed=seed))
-        assert chosen is not None
-        return chosen
-
-    targets = make_dataset().train.targets
-    assert torch.equal(targets[rows(0)].bincount(), torch.full((7,), 5))
-    assert len(set(rows(0).tolist())) == 35
-    assert torch.equal(rows(0), rows(0))
-    assert not torch.equal(rows(0), rows(1))
-    together = torch.cat([rows(seed) for seed in range(40)]).bincount(minlength=140)
-    assert together.min() > 0  # 40 draws of 5 in 20: a sample is never drawn with odds of 1e-5
-
-
-def test_few_labels_fit_those_rows_only() -> None:
-    """Labels of every other row are made useless: the probe must not have seen them."""
-    from ppr.evaluators.linear import Linear
-
-    subject = make_subject()
-    few = build("linear", optimizer="lbfgs", weight_decay=0.01, labels_per_class=5)
-    rows = Linear(labels_per_class=5)._labelled(subject)
-    assert rows is not None
-    features, targets = subject.features("train")
-    test_features, test_targets = subject.features("test")
-    model = LogisticRegression(C=1 / (35 * 0.01), tol=1e-8, max_iter=5000)
-    model.fit(features[rows], targets[rows])
-    expected = model.score(test_features, test_targets)
-    assert few(subject)["top1"] == pytest.approx(expected)
-
-
-def test_augmented_features_are_drawn_anew_each_epoch() -> None:
-    subject = make_subject()
-    calls: list[Tensor] = []
-
-    def spy(images: Tensor, generator: torch.Generator) -> Tensor:
-        calls.append(noisy(images, generator))
-        return calls[-1]
-
-    subject.train_transform = spy
-    fields = {"epochs": 3, "labels_per_class": 4, "augment": True, "lr": 0.1}
-    first = build("linear", **fields)(subject)
-    assert [len(call) for call in calls] == [28] * 3  # the 28 labelled images, nothing else
-    assert not torch.equal(calls[0], calls[1])
-    assert build("linear", **fields)(make_subject()) == first
-
-
-def test_constant_features_are_no_division_by_zero() -> None:
-    train, test = clusters(1, 70), clusters(2, 70)
-    flat = [(torch.cat([x, torch.full((len(x), 1), 3.0)], 1), y) for x, y in (train, test)]
-    probe = build("linear", scaling="standardise", epochs=5, lr=0.1)
-    assert probe(of_tensors(*flat)) == pytest.approx(probe(of_tensors(train, test)), abs=0.2)
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"labels_per_class": 21}, r"evaluator\.linear\.labels_per_class=21: must be at most 20"),
-        ({"optimizer": "lbfgs"}, r"evaluator\.linear\.weight_decay=0: must be greater than 0"),
-        (
-            {"optimizer": "lbfgs", "weight_decay": 0.1, "augment": True},
-            r"evaluator\.linear\.augment=True: allowed with optimizer=sgd only",
-        ),
-        ({"scaling": "standardize"}, "scaling='standardize': must be"),
-        ({"labels": 3}, r"labels: evaluator 'linear' has no such field"),
-    ],
-)
-def test_linear_refusals(fields: dict[str, Any], message: str) -> None:
-    with pytest.raises(PprError, match=message) as failure:
-        build("linear", **fields)(make_subject())
-    assert "\n" not in str(failure.value)
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"lr": 1e20}, r"evaluator\.linear\.lr=1e\+20: the probe diverged"),
-        (
-            {"optimizer": "lbfgs", "weight_decay": 1e-30},
-            r"evaluator\.linear\.optimizer=lbfgs: not converged",
-        ),
-    ],
-)
-def test_a_probe_that_fails_says_so(fields: dict[str, Any], message: str) -> None:
-    """Features of size 1e20 and mislabelled: nothing can fit them in float32."""
-    features, targets = clusters(1, 70)
-    split = features * 1e20, targets
-    with pytest.raises(RunFailed, match=message):
-        build("linear", **fields)(of_tensors(split, split))
-
-
-def test_augment_without_an_augmentation_is_refused() -> None:
-    with pytest.raises(BadRequest, match=r"evaluator\.linear\.augment=True: .*no train augment"):
-        build("linear", augment=True)(make_subject(train_transform=None))
-
-
-def test_train_split_of_one_class_is_refused() -> None:
-    train = clusters(1, 70)[0], torch.full((70,), 6)
-    with pytest.raises(BadRequest, match=r"^evaluator\.linear: needs two classes"):
-        build("linear")(of_tensors(train, clusters(2, 70)))
 
 
 # --- k-NN -------------------------------------------------------------------------------------
