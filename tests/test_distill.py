@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 import torch
+from subjects import of_tensors
 
 import ppr
 from ppr.config.compose import compose
@@ -15,7 +16,6 @@ from ppr.errors import BadRequest
 from ppr.run import execute, make_task, open_bench, run_directory
 from ppr.tasks.bench import Watcher
 from tests.losses.vectors import softmax
-from tests.test_evaluators import of_tensors
 
 BRIEF = ["engine.device=cpu", "engine.epochs=3", "engine.batch_size=100", "engine.log_every=1",
          "dataset.limit=null"]  # fmt: skip
