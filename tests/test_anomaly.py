@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 from sklearn.neighbors import NearestNeighbors
+from subjects import of_tensors
 from torch import nn
 from torch.nn import functional as F
 
@@ -18,7 +19,6 @@ from ppr.errors import BadRequest
 from ppr.evaluators.anomaly import auroc, false_positives
 from ppr.run import execute, make_task, open_bench, run_directory
 from ppr.tasks.bench import Watcher
-from tests.test_evaluators import of_tensors
 
 TINY = ["dataset.of=digits", "model=mlp", "model.hidden=[8]", "engine.device=cpu",
         "engine.epochs=1", "dataset.limit=100", "engine.batch_size=50"]  # fmt: skip
