@@ -2,14 +2,18 @@
 
     [average pooling of the image,]  then a stage each:  3x3 convolution, batch norm, ReLU, max pool
 
-with `channels` in the stages, and the mean over what is left of the image as the features. Without
+with `channels` in the stages. The features are the mean over what is left of the image, or, with
+`places`, what is left as it stands, which tells shapes apart by where their parts are. Without
 skips or width it over-fits a few thousand images within seconds, as a large network does many. It
 is not a model of any paper.
 
-Shapes: [N, C, H, W] -> [N, channels[-1]]; H and W are at least shrink * 2^len(channels).
+Shapes: [N, C, H, W] -> [N, channels[-1]], or, with `places`, that times the pixels left; H and W
+are at least shrink * 2^len(channels).
 """
 
 from __future__ import annotations
+
+import math
 
 from torch import nn
 
@@ -27,7 +31,14 @@ class SmallCNN(nn.Sequential):
 
     features: int
 
-    def __init__(self, shape: tuple[int, ...], *, channels: list[Count], shrink: Count = 1) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        *,
+        channels: list[Count],
+        shrink: Count = 1,
+        places: bool = False,
+    ) -> None:
         if not channels:
             raise BadRequest("model.channels=[]: must have at least one stage, as in [16, 32, 64]")
         width, *size = shape
@@ -41,5 +52,8 @@ class SmallCNN(nn.Sequential):
             self.append(nn.Conv2d(width, wider, 3, padding=1, bias=False))
             self.extend([nn.BatchNorm2d(wider), nn.ReLU(inplace=True), nn.MaxPool2d(2)])
             width = wider
-        self.extend([nn.AdaptiveAvgPool2d(1), nn.Flatten()])
-        self.features = width
+        if not places:
+            self.append(nn.AdaptiveAvgPool2d(1))
+        self.append(nn.Flatten())
+        left = math.prod(side // shrink // 2 ** len(channels) for side in size)
+        self.features = width * left if places else width
