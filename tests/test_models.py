@@ -30,17 +30,21 @@ APL_CNN += (4 * 4 * 196 + 1) * 256 + 2 * 256
 MODELS = {
     "resnet": ({"depth": 18}, COLOUR, 512, 11_689_512 - 513_000 - 64 * 3 * (49 - 9)),
     "small_resnet": ({}, COLOUR, 128, 307_360),
+    "small_cnn": ({"channels": [16, 32]}, COLOUR, 32, 9 * (3 * 16 + 16 * 32) + 2 * (16 + 32)),
     "apl_cnn": ({}, COLOUR, 256, APL_CNN),
     "mlp": ({"hidden": [32, 16]}, GREY, 16, 64 * 32 + 32 + 32 * 16 + 16),
     "torchvision": ({"variant": "squeezenet1_1"}, COLOUR, 512, 1_235_496 - 513_000),
     "timm": ({"variant": "vit_tiny_patch16_224"}, COLOUR, 192, VIT),
 }
+# Those that give features at every position, or none of their own, and the file that tests them.
+ELSEWHERE = {"gru": "test_models", "unet": "test_predict", "identity": "test_models"}
 # component: (fields, outputs for 512 features and 10 classes, parameters)
 HEADS = {
     "projection": ({}, 128, 512 * 512 + 512 + 512 * 128 + 128),
     "linear": ({}, 10, 512 * 10 + 10),
     "linear_prior": ({}, 10, 512 * 10 + 10),
     "identity": ({}, 512, 0),
+    "cosine": ({}, 10, 512 * 10),
 }
 
 
@@ -55,7 +59,9 @@ def make(name, shape=None):
 
 
 def test_every_component_has_a_row():
-    assert set(registry.names("model")) == set(MODELS)
+    assert set(registry.names("model")) == {*MODELS, *ELSEWHERE}
+    for name, file in ELSEWHERE.items():
+        assert name in (Path(__file__).parent / f"{file}.py").read_text(), name
     assert set(registry.names("head")) == set(HEADS)
 
 
@@ -104,6 +110,35 @@ def test_every_parameter_gets_a_gradient(name):
 def test_same_seed_same_weights(name):
     first, second = make(name).state_dict(), make(name).state_dict()
     assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_no_model_hands_its_inputs_on_flat():
+    model, inputs = ppr.build("model", "identity", (3, 4)), torch.randn(5, 3, 4)
+    assert model.features == 12
+    assert torch.equal(model(inputs), inputs.reshape(5, 12))
+
+
+def test_gru_sees_what_came_before_and_nothing_else():
+    torch.manual_seed(0)
+    model = ppr.build("model", "gru", (6,), vocabulary=5, width=3, hidden=4)
+    tokens = torch.randint(5, (2, 6))
+    other = tokens.clone()
+    other[:, 3] = (tokens[:, 3] + 1) % 5
+    first, second = model(tokens), model(other)
+    assert first.shape == (2, 6, model.features)
+    torch.testing.assert_close(first[:, :3], second[:, :3])
+    assert (first[:, 3:] - second[:, 3:]).abs().amin(dim=(0, 1)).max() > 0
+
+
+def test_small_cnn_keeps_places_if_asked():
+    mean, kept = (
+        ppr.build("model", "small_cnn", (1, 28, 28), channels=[4, 8], places=p)
+        for p in (False, True)
+    )
+    kept.load_state_dict(mean.state_dict())
+    images = torch.rand(3, 1, 28, 28)
+    assert (mean.features, kept.features) == (8, 8 * 7 * 7)
+    torch.testing.assert_close(mean(images), kept(images).view(3, 8, 49).mean(2))
 
 
 @pytest.mark.parametrize("depth", [18, 34, 50])
@@ -241,4 +276,6 @@ def test_presets_build(kind):
     for preset in presets:
         fields = yaml.safe_load(preset.read_text())
         with torch.device("meta"):
-            assert isinstance(ppr.build(kind, fields.pop("name"), *parts, **fields), nn.Module)
+            name = fields.pop("name")
+            own = [(20,)] if name == "gru" else parts  # tokens
+            assert isinstance(ppr.build(kind, name, *own, **fields), nn.Module)
