@@ -14,7 +14,7 @@ from ppr.report.plot import Panel
 from ppr.report.sheet import Sheet
 from ppr.results.curves import Curve
 
-LOG_RATIO = 10
+LOG_RATIO = 20
 """From here on an axis is logarithmic, as on the site's charts."""
 
 

@@ -22,7 +22,7 @@ COLOURS = 6
 """How many the style sheet has, each with a dash of its own."""
 MOST_POINTS = 240
 """More points than half the pixels of the axis show nothing more."""
-_LOG_RATIO = 10
+_LOG_RATIO = 20
 _CHARACTER = 7.5
 """About the width of a tick label's digit."""
 
