@@ -12,8 +12,8 @@ import ppr.cli.papers
 import ppr.cli.table
 
 
-@pytest.fixture
-def papers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(name="papers")
+def own_papers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "configs" / "paper"
     folder.mkdir(parents=True)
     (folder / "mine.yaml").write_text(TEXT)
@@ -25,8 +25,8 @@ def papers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(name="root")
+def own_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     where = tmp_path / "results"
     monkeypatch.setenv("PPR_RESULTS", str(where))
     for seed, value in enumerate((0.90, 0.92, 0.91)):

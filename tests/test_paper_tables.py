@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from own_paper import TEXT, VARIANT, invoke, sheet, write_run
+from own_paper_fixtures import own_papers, own_root  # noqa: F401
 
 import ppr.cli.paper
 import ppr.cli.papers
@@ -20,8 +21,6 @@ import ppr.cli.table
 from ppr.report import formats
 from ppr.report.sheet import commands, notes
 from ppr.results.statistics import mean_interval
-
-pytest_plugins = ("own_paper_fixtures",)
 
 # --- cells ----------------------------------------------------------------------------------------
 

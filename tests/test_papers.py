@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from own_paper import TEXT, VARIANT, invoke, mine, resolve, sheet, write_run
+from own_paper_fixtures import own_papers, own_root  # noqa: F401
 
 import ppr.cli.paper
 import ppr.cli.papers
@@ -28,8 +29,6 @@ from ppr.papers.files import find_all, folders, load, read, reference
 from ppr.report import formats
 from ppr.report.sheet import fill
 from ppr.results.tree import Scan
-
-pytest_plugins = ("own_paper_fixtures",)
 
 SHIPPED = find_all(folders())
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.trial import TrialState
-from sweeping import RATE, score
+from sweep_space import RATE, score
 
 from ppr.config.compose import compose, parse
 from ppr.engine.interrupts import Pruned
