@@ -52,7 +52,9 @@ def check_words(words: list[str], compose_only: bool = False) -> None:
     """
     from ppr.config.compose import compose
 
-    config = compose([*words, "scale=smoke", "engine.device=cpu"])
+    # A CPU takes minutes for a step in fp16, which shows nothing of the wiring.
+    machine = ["engine.device=cpu", "engine.precision=fp32"]
+    config = compose([*words, "scale=smoke", *machine])
     if compose_only:
         return
     from ppr.run import make_task, open_bench
