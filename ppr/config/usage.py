@@ -55,9 +55,10 @@ def choices_by_experiment() -> dict[str, dict[str, list[str]]]:
             elif isinstance(entry, dict):
                 for key, option in entry.items():
                     group = _OVERRIDE.match(key)
-                    if group and option is not None:
-                        own[group[1]] = option if isinstance(option, list) else [option]
-        found[name] = chosen | own
+                    if group:  # null takes the parent's choice away
+                        options = option if isinstance(option, list) else [option]
+                        own[group[1]] = [o for o in options if o is not None]
+        found[name] = {kind: options for kind, options in (chosen | own).items() if options}
         return found[name]
 
     for experiment in files:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ppr.data import hub
-from ppr.data.source import ArraySource
+from ppr.data.source import ArraySource, Source
 from ppr.errors import RunFailed
 
 if TYPE_CHECKING:
@@ -25,12 +25,15 @@ class Finding:
     detail: str
 
 
-def check(source: ArraySource, place: hub.Place) -> Iterator[Finding]:
+def check(source: Source, place: hub.Place) -> Iterator[Finding]:
     """Each check of the data set at `place`; decodes all of it, past the cache."""
     name = source.card.name
     try:
         if place.files:
             yield _hashes(name, place)
+        if not isinstance(source, ArraySource):
+            yield _loaded(source)
+            return
         arrays = source.read()
     except RunFailed as error:
         yield Finding(name, "files", "failed", str(error))
@@ -40,6 +43,14 @@ def check(source: ArraySource, place: hub.Place) -> Iterator[Finding]:
         yield _shape(source, split, inputs)
     if source.card.mean:
         yield _statistics(source, arrays["train"][0])
+
+
+def _loaded(source: Source) -> Finding:
+    """A data set that is drawn, or has more to a sample than a class: that it can be had."""
+    data = source.load()
+    parts = {"train": data.train, "validation": data.validation, "test": data.test}
+    detail = ", ".join(f"{len(part)} {name}" for name, part in parts.items() if part)
+    return Finding(source.card.name, "splits", "ok", detail)
 
 
 def _hashes(name: str, place: hub.Place) -> Finding:
