@@ -29,6 +29,17 @@ class Encoder(nn.Module):
         return features
 
 
+class Given(nn.Module):
+    """A network whose outputs are those it is given, whatever its inputs."""
+
+    def __init__(self, outputs: Tensor) -> None:
+        super().__init__()
+        self.outputs = outputs
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.outputs[: len(inputs)]
+
+
 def plain(images: Tensor) -> Tensor:
     return images.float() / 255
 

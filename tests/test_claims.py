@@ -249,6 +249,26 @@ VERDICTS = {
         {"a_x": [-1 / 7 * (1 + 2e-6), -1 / 7]},
         "not reproduced",
     ),
+    "a lower bound": (
+        {"test": "exact", "cells": ["t.A.x"], "at_least": 2, "precision": 0},
+        {"a_x": [2.0, 7.0]},
+        "reproduced",
+    ),
+    "one run below a lower bound": (
+        {"test": "exact", "cells": ["t.A.x"], "at_least": 2, "precision": 1e-6},
+        {"a_x": [1.99, 7.0]},
+        "not reproduced",
+    ),
+    "an upper bound, within its precision": (
+        {"test": "exact", "cells": ["t.A.x"], "at_most": 2, "precision": 1e-3},
+        {"a_x": [2.001, -7.0]},
+        "reproduced",
+    ),
+    "one run above an upper bound": (
+        {"test": "exact", "cells": ["t.A.x"], "at_most": 2, "precision": 0},
+        {"a_x": [2.001, -7.0]},
+        "not reproduced",
+    ),
     "exactly zero": (
         {"test": "exact", "cells": ["t.A.x"], "value": 0, "precision": 1e-6},
         {"a_x": [5e-7]},

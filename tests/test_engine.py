@@ -384,6 +384,19 @@ def test_monitoring_needs_a_validation_split_and_a_chosen_evaluator():
         execute(compose([*TINY, "engine.monitor=nope/top1"]))
 
 
+def test_after_a_minus_the_least_value_is_the_best():
+    asked = [w for w in words("classify") if w != "~evaluator.calibration"]
+    config = compose([*asked, "engine.evaluate_every=1", "engine.monitor=-calibration/ece"])
+    best = execute(config)["best"]
+    lines = (run_directory(config) / tree.METRICS).read_text().splitlines()
+    seen = [json.loads(line).get("validation/calibration/ece") for line in lines]
+    eces = [value for value in seen if value is not None]
+    assert len(eces) == 3
+    assert best["value"] == min(eces)
+    assert best["epoch"] == 1 + eces.index(min(eces))
+    assert best["chosen_by"] == "validation/calibration/ece"
+
+
 def test_a_full_disk_fails_the_run_in_one_line(monkeypatch):
     from ppr.results import files
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import rv_histogram
+from subjects import Given
 
 import ppr
 from ppr.config.compose import compose
@@ -17,15 +18,6 @@ from ppr.evaluators.forecast import LEVELS, quantiles
 from ppr.evaluators.subject import Subject
 from ppr.run import execute_here
 from ppr.tasks.bench import Watcher
-
-
-class Given(torch.nn.Module):
-    def __init__(self, outputs: torch.Tensor) -> None:
-        super().__init__()
-        self.outputs = outputs
-
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        return self.outputs[: len(inputs)]
 
 
 def series(**fields: object) -> BinnedSeries:

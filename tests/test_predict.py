@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from sklearn.metrics import jaccard_score
+from subjects import Given
 
 import ppr
 from ppr.config.compose import compose
@@ -18,17 +19,6 @@ from ppr.evaluators.subject import Subject
 from ppr.losses.jml import jaccard, soften
 from ppr.run import execute_here, make_task, open_bench
 from ppr.tasks.bench import Watcher
-
-
-class Given(torch.nn.Module):
-    """A network whose outputs are those it is given, whatever its inputs."""
-
-    def __init__(self, outputs: torch.Tensor) -> None:
-        super().__init__()
-        self.outputs = outputs
-
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        return self.outputs[: len(inputs)]
 
 
 def scenes(**fields: int) -> DigitScenes:
