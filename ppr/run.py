@@ -10,7 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,6 +24,7 @@ from ppr.config.compose import Config
 from ppr.engine import distributed
 from ppr.errors import BadRequest, RunFailed
 from ppr.results import tree
+from ppr.results.failure import note_failure, now, reason
 from ppr.results.files import read_json, write_atomic, write_json
 from ppr.tasks.bench import Bench, Outcome, Watcher
 from ppr.trackers.live import check_tracker, tracked
@@ -163,11 +164,12 @@ def failure_noted(folder: Path) -> Iterator[None]:
         yield
     except Pruned as error:
         if distributed.is_main():
-            write_json(folder / tree.PRUNED, {**error.record, "time": _now()})
+            write_json(folder / tree.PRUNED, {**error.record, "time": now()})
             drop_checkpoints(folder / tree.CHECKPOINTS)
         raise
     except RunFailed as error:
-        _note_failure(folder, error)
+        if distributed.is_main():
+            note_failure(folder, reason(error))
         raise
     except OSError as error:
         message = f"{error.filename or folder}: {error.strerror or error}"
@@ -177,11 +179,6 @@ def failure_noted(folder: Path) -> Iterator[None]:
         if lost is None:
             raise
         raise lost from error  # the process that knows why notes it
-
-
-def _note_failure(folder: Path, error: RunFailed) -> None:
-    if distributed.is_main():
-        write_json(folder / tree.FAILURE, {"error": str(error), "time": _now()})
 
 
 def write_summary(
@@ -206,7 +203,7 @@ def write_summary(
         "data": outcome.data,
         "cost": {**cost, "seconds": round(cost["seconds"], 3), **outcome.cost},
         "code": environment["code"],
-        "finished": _now(),
+        "finished": now(),
     }
     summary["digest"] = tree.record_digest(summary, dict(config.values), environment)
     write_json(folder / tree.SUMMARY, summary)
@@ -292,7 +289,3 @@ def _keep_aside(folder: Path) -> None:
     for entry in files:
         entry.rename(aside / entry.name)
     _log.info("the earlier run is kept in %s", aside)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -144,8 +144,9 @@ def _is_launched(config: Config, words: Sequence[str]) -> bool:
 def _run_here(configs: Sequence[Config]) -> int:
     """One run after another in this process; a run that fails leaves the others alone."""
     from ppr.engine.interrupts import Interrupted
-    from ppr.launchers.attempt import attempt, reason
+    from ppr.launchers.attempt import attempt
     from ppr.report.progress import make_watcher
+    from ppr.results.failure import reason
 
     code = 0
     for at, config in enumerate(configs, start=1):

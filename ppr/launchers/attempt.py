@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from ppr.config.compose import Config
-from ppr.errors import PprError
-from ppr.results.files import write_json
+from ppr.results.failure import note_failure, reason
 from ppr.results.lock import RunBusy
-from ppr.results.tree import FAILURE, PRUNED, SUMMARY
 from ppr.tasks.bench import Watcher
 
 
@@ -27,19 +23,3 @@ def attempt(config: Config, watcher: Watcher, *, force: bool) -> dict[str, Any]:
     except Exception as error:
         note_failure(run_directory(config), reason(error))
         raise
-
-
-def reason(error: BaseException) -> str:
-    """An error on one line: ppr's own say all, others need their type."""
-    text = " ".join(str(error).split())
-    if isinstance(error, PprError):
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def note_failure(folder: Path, error: str) -> None:
-    """Leave in a run directory why the run failed, unless it has finished after all."""
-    if not any((folder / name).exists() for name in (SUMMARY, PRUNED)):
-        folder.mkdir(parents=True, exist_ok=True)
-        now = datetime.now().astimezone().isoformat(timespec="seconds")
-        write_json(folder / FAILURE, {"error": error, "time": now})

@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Any
 from ppr.config.compose import Config
 from ppr.config.places import Extensions
 from ppr.errors import PprError, RunFailed
-from ppr.launchers.attempt import note_failure, reason
 from ppr.launchers.pool import make_slots
 from ppr.launchers.worker import stop_when_orphaned
+from ppr.results.failure import note_failure, reason
 
 if TYPE_CHECKING:
     from ppr.engine.interrupts import StopRequest

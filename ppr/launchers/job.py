@@ -157,7 +157,7 @@ def _too_often(kills: int, retries: int) -> str:
 
 def after_kill(folder: Path, retries: int, code: int) -> None:
     """In the batch script of a job whose process was killed: requeue it, or say why not."""
-    from ppr.launchers.attempt import note_failure
+    from ppr.results.failure import note_failure
 
     job = job_id()
     if not still_running(job):

@@ -187,7 +187,7 @@ def _next(again: deque[Task], new: Iterator[Task]) -> Task | None:
 
 def _killed(worker: Worker, retries: int, display: Display) -> list[Task]:
     """What to do about the runs of a process that died: the task to do again, if any."""
-    from ppr.launchers.attempt import note_failure
+    from ppr.results.failure import note_failure
     from ppr.run import run_directory
 
     how = worker.end()

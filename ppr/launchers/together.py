@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from ppr.config.compose import Config
 from ppr.engine.stackable import refuse_unstackable
-from ppr.launchers.attempt import note_failure, reason
 from ppr.results import tree
+from ppr.results.failure import note_failure, reason
 from ppr.results.lock import RunBusy
 
 if TYPE_CHECKING:

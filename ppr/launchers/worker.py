@@ -69,7 +69,8 @@ def stop_when_orphaned() -> None:
 def _run(config: Config, log: Path, force: bool, watcher: Any) -> tuple[Any, ...]:
     _redirect(log)
     from ppr.engine.interrupts import Interrupted, Pruned
-    from ppr.launchers.attempt import attempt, reason
+    from ppr.launchers.attempt import attempt
+    from ppr.results.failure import reason
 
     print(f"ppr run {' '.join(config.overrides)}", flush=True)
     try:
@@ -96,8 +97,8 @@ def _run_together(
         log.unlink(missing_ok=True)
         log.symlink_to(logs[0].name)
     from ppr.engine.interrupts import Interrupted
-    from ppr.launchers.attempt import reason
     from ppr.launchers.together import attempt_together
+    from ppr.results.failure import reason
 
     left = {id(config): number for number, config in enumerate(configs)}
 
