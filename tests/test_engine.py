@@ -17,6 +17,7 @@ import pytest
 import torch
 from torch import nn
 
+from ppr.cli.check import check_words
 from ppr.config.compose import compose
 from ppr.data.dataset import Split
 from ppr.engine.batches import Batches
@@ -377,11 +378,12 @@ def test_a_batch_larger_than_the_set_is_refused(tmp_path):
         open_loop(tmp_path, *TINY, "engine.batch_size=5000")
 
 
-def test_monitoring_needs_a_validation_split_and_a_chosen_evaluator():
+@pytest.mark.parametrize("do", [check_words, lambda words: execute(compose(words))])
+def test_monitoring_needs_a_validation_split_and_a_chosen_evaluator(do):
     with pytest.raises(BadRequest, match="dataset.validation"):
-        execute(compose([*TINY, "dataset.validation=0"]))
+        do([*TINY, "dataset.validation=0"])
     with pytest.raises(BadRequest, match="engine.monitor=nope/top1"):
-        execute(compose([*TINY, "engine.monitor=nope/top1"]))
+        do([*TINY, "engine.monitor=nope/top1"])
 
 
 def test_after_a_minus_the_least_value_is_the_best():

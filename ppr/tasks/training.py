@@ -108,14 +108,17 @@ class TrainingTask(nn.Module):
         return train_and_evaluate(self, self.bench)
 
     def check(self) -> None:
-        """Train one small step and build the evaluators: what `ppr check` asks of a task.
+        """Train one small step, build evaluators and monitor: what `ppr check` asks of a task.
 
         Raises:
+            BadRequest: `engine.monitor` does not fit the evaluators or the data.
             RunFailed: the loss is not finite.
         """
         from ppr.engine.loop import Loop
+        from ppr.engine.train import Monitor
 
         self.bench.evaluators()
+        Monitor(self, self.bench)
         loop = Loop(self, self.bench)
         loop.update(next(iter(loop.batches.epoch(0))))
         loop.step = 1
