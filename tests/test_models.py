@@ -25,11 +25,16 @@ VIT = 12 * BLOCK + (3 * 16 * 16 + 1) * 192 + (1 + 1 + 4) * 192 + 2 * 192
 APL_CNN = sum(9 * (a + b) * b + 6 * b for a, b in ((3, 64), (64, 128), (128, 196)))
 APL_CNN += (4 * 4 * 196 + 1) * 256 + 2 * 256
 
+# WRN-16-4: 3x3 convolutions and norms of two blocks a stage, a 1x1 convolution where it widens.
+WIDTHS = ((16, 64), (64, 64), (64, 128), (128, 128), (128, 256), (256, 256))
+WRN = sum(9 * (a * b + b * b) + 2 * (a + b) + (a != b) * a * b for a, b in WIDTHS)
+
 # component: (fields, input shape, features, parameters)
 # Parameters of a ResNet: torchvision's, less its classifier and what the smaller stem saves.
 MODELS = {
     "resnet": ({"depth": 18}, COLOUR, 512, 11_689_512 - 513_000 - 64 * 3 * (49 - 9)),
     "small_resnet": ({}, COLOUR, 128, 307_360),
+    "wide_resnet": ({"depth": 16, "widening": 4}, COLOUR, 256, 9 * 3 * 16 + WRN + 2 * 256),
     "small_cnn": ({"channels": [16, 32]}, COLOUR, 32, 9 * (3 * 16 + 16 * 32) + 2 * (16 + 32)),
     "apl_cnn": ({}, COLOUR, 256, APL_CNN),
     "mlp": ({"hidden": [32, 16]}, GREY, 16, 64 * 32 + 32 + 32 * 16 + 16),
