@@ -173,3 +173,53 @@ def test_a_users_own_folder_adds_experiments(tmp_path, monkeypatch):
     assert config["loss"]["variant"] == "in"  # an own file comes before a shipped one of its name
     assert config["loss"]["temperature"] == 0.42
     assert any(str(tmp_path) in file for _, file in config.sources)
+
+
+CHILD = """# @package _global_
+defaults:
+  - ce_cifar10_small
+  - override /schedule: {schedule}
+  - _self_
+{body}
+"""
+
+
+def child(folder, monkeypatch, schedule, body=""):
+    """An experiment whose parent has a schedule `cosine` with fields of its own."""
+    monkeypatch.setattr("ppr.config.places._own_folders", [])
+    (folder / "experiment").mkdir()
+    text = CHILD.format(schedule=schedule, body=body)
+    (folder / "experiment" / "mine.yaml").write_text(text)
+    add_config_dir(folder)
+    return compose(["experiment=mine"])
+
+
+def test_what_a_parent_says_of_a_component_does_not_reach_the_one_its_child_chooses(
+    tmp_path, monkeypatch
+):
+    parent = compose(["experiment=ce_cifar10_small"])["schedule"]
+    assert parent["name"] == "cosine" and "final" in parent  # else this shows nothing
+    step = child(tmp_path, monkeypatch, "step", "schedule: {milestones: [7]}")["schedule"]
+    assert (
+        step == compose(["experiment=mine", "schedule=step", "schedule.milestones=[7]"])["schedule"]
+    )
+    assert step["milestones"] == [7]
+    assert "final" not in step
+
+
+def test_a_child_keeps_what_its_parent_says_of_the_component_they_share(tmp_path, monkeypatch):
+    mine = child(tmp_path, monkeypatch, "cosine", "schedule: {final: 0.125}")["schedule"]
+    assert mine == {**compose(["experiment=ce_cifar10_small"])["schedule"], "final": 0.125}
+
+
+def test_a_child_can_do_without_a_component_of_its_parent(tmp_path, monkeypatch):
+    assert child(tmp_path, monkeypatch, "null")["schedule"] is None
+
+
+def test_a_child_can_do_without_an_input_of_its_parent():
+    started = compose(["experiment=e2mc_digits"])["inputs"]
+    assert started
+    assert (
+        compose(["experiment=e2mc_digits", *(f"inputs.{name}=null" for name in started)])["inputs"]
+        == {}
+    )

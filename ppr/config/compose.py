@@ -16,6 +16,7 @@ from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
@@ -34,6 +35,7 @@ from ppr.config.schema import check_config
 from ppr.errors import BadRequest, choices
 
 _PRIMARY = "ppr_primary"
+_SEVERAL = {"experiment", "evaluator"}  # groups of which several options are merged
 
 
 @dataclass(frozen=True)
@@ -180,34 +182,59 @@ def _compose_groups(
 ) -> tuple[DictConfig, tuple[tuple[str, str], ...], str]:
     """The merged files of a choice of groups, with the file behind each and the experiment's name.
 
-    Where the words choose another component than the experiment does, what the experiment said of
-    the one it chose (its learning rate, its width) does not apply: the new one starts from its own
-    file.
+    Where an experiment or a word chooses another option than the experiment that it starts from,
+    what that one said of its own (its learning rate, its width) does not apply: the new option
+    starts from its own file.
     """
     path = _search_path()
     with _hydra():
         try:
             config = hydra_compose(_PRIMARY, overrides=[*path, *selection])
-            others = [word for word in selection if word.startswith("experiment=")]
             used = _choices(selection)
-            own = used if list(selection) == others else _choices(others)
             OmegaConf.set_struct(config, False)
-            for group in set(used) - {"experiment", "scale", "evaluator"}:
-                if group in own and own[group] != used[group]:
+            for group, said in _of_the_last_choice(used).items():
+                config[group] = None
+                if group in used:
                     option = used[group][0].partition("/")[2]
                     alone = [*path, "~experiment", f"{group}={option}"]
-                    config[group] = hydra_compose(_PRIMARY, overrides=alone)[group]
+                    own = hydra_compose(_PRIMARY, overrides=alone)[group]
+                    OmegaConf.set_struct(own, False)
+                    config[group] = OmegaConf.merge(own, *said)
         except HydraException as error:
             raise BadRequest("config: " + " ".join(str(error).split())) from None
         except OmegaConfBaseException as error:
             raise BadRequest(f"config: {str(error).splitlines()[0]}") from None
     evaluators = config.get("evaluator") or {}
-    for name in [name for name, node in evaluators.items() if "name" not in node]:
-        del evaluators[name]
+    for name in [*evaluators]:
+        if isinstance(evaluators[name], DictConfig) and "name" not in evaluators[name]:
+            del evaluators[name]  # of an evaluator that was not chosen
     files = [("config", "config"), *((g, o) for g in used for o in used[g])]
     sources = tuple((group, str(config_file(option))) for group, option in files)
-    named = [*used.get("experiment", ["experiment/custom"]), *others]
-    return config, sources, named[-1].removeprefix("experiment/").removeprefix("experiment=")
+    named = used.get("experiment", ["experiment/custom"])[-1]
+    return config, sources, named.removeprefix("experiment/")
+
+
+def _of_the_last_choice(used: Mapping[str, Sequence[str]]) -> dict[str, list[Any]]:
+    """Group -> what the experiments say of its last choice, where an earlier one had its say."""
+    chosen: dict[str, Any] = {}
+    said: dict[str, list[Any]] = {}
+    stale = set()
+
+    def choose(group: str, option: Any) -> None:
+        if chosen.get(group, option) != option and said.pop(group, []):
+            stale.add(group)
+        chosen[group] = option
+
+    for name in used.get("experiment", ()):
+        body = yaml.safe_load(config_file(name).read_text())
+        for entry in body.pop("defaults", ()):
+            for key, option in entry.items() if isinstance(entry, dict) else ():
+                choose(key.removeprefix("override ").removeprefix("/"), option)
+        for group in body:
+            said.setdefault(group, []).append(body[group])
+    for group in {*chosen} - _SEVERAL:
+        choose(group, used[group][0].partition("/")[2] if group in used else None)
+    return {group: said.get(group, []) for group in stale - _SEVERAL}
 
 
 def _choices(selection: Sequence[str]) -> dict[str, list[str]]:
