@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 from paper_toy import invoke, known, write_configs
 
+from ppr.launchers import estimate
+
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The configs, and a tree in which the paper has been reproduced."""
     home = tmp_path_factory.mktemp("toy")
     configs, root = write_configs(home / "configs"), home / "results"
-    with known(configs, root):
+    with known(configs, root), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(estimate, "_measured", lambda configs: {})  # seconds for a process
         result = invoke("reproduce", "toy")
         assert result.exit_code == 0, result.output
     return configs, root

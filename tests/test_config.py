@@ -198,7 +198,8 @@ def test_what_a_parent_says_of_a_component_does_not_reach_the_one_its_child_choo
     tmp_path, monkeypatch
 ):
     parent = compose(["experiment=ce_cifar10_small"])["schedule"]
-    assert parent["name"] == "cosine" and "final" in parent  # else this shows nothing
+    assert parent["name"] == "cosine"
+    assert "final" in parent
     step = child(tmp_path, monkeypatch, "step", "schedule: {milestones: [7]}")["schedule"]
     assert (
         step == compose(["experiment=mine", "schedule=step", "schedule.milestones=[7]"])["schedule"]

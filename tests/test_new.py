@@ -13,6 +13,7 @@ from ppr.cli.check import check_words
 from ppr.cli.main import cli
 from ppr.config import places
 from ppr.errors import BadRequest
+from ppr.launchers import estimate
 from ppr.papers.files import read
 
 COMPONENTS = sorted({p.name.split(".")[0] for p in new._SKELETONS.glob("*.py.txt")})
@@ -55,7 +56,10 @@ def test_a_component_works_as_it_is_written(stem: str, tmp_path: Path, own_plugi
     registry.describe.cache_clear()
 
 
-def test_a_paper_can_be_reproduced_at_once(tmp_path: Path, own_plugins: None) -> None:
+def test_a_paper_can_be_reproduced_at_once(
+    tmp_path: Path, own_plugins: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimate, "_measured", lambda configs: {})  # seconds for a process
     ppr("new", "paper", "my_own", "--into", str(tmp_path))
     paper = read(tmp_path / "configs" / "paper" / "my_own.yaml")
     assert paper.tables["digits"].scale == "desk"

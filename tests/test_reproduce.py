@@ -28,6 +28,15 @@ pytest_plugins = ("paper_tree",)
 SUMMARIES = "*/*/seed=*/summary.json"
 
 
+MEASURED = estimate._measured
+
+
+@pytest.fixture(autouse=True)
+def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To measure steps takes a process of its own, for seconds."""
+    monkeypatch.setattr(estimate, "_measured", lambda configs: {})
+
+
 def stamps(root: Path) -> dict[str, int]:
     return {str(p.relative_to(root)): p.stat().st_mtime_ns for p in root.glob(SUMMARIES)}
 
@@ -57,7 +66,10 @@ def attempts(monkeypatch: pytest.MonkeyPatch) -> Attempts:
 # --- missing runs ---------------------------------------------------------------------------------
 
 
-def test_a_dry_run_counts_estimates_and_writes_nothing(configs: Path, tmp_path: Path) -> None:
+def test_a_dry_run_counts_estimates_and_writes_nothing(
+    configs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimate, "_measured", MEASURED)
     shown = invoke("reproduce", "toy", "--dry-run")
     assert shown.exit_code == 0
     first, *_ = shown.output.splitlines()
@@ -183,7 +195,10 @@ def test_recorded_seconds_are_the_median(root: Path) -> None:
     assert (found.seconds, found.recorded, found.measured) == (60.0, 3, 0)
 
 
-def test_what_cannot_be_measured_says_why(configs: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_measured_says_why(
+    configs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimate, "_measured", MEASURED)
     config = compose(["experiment=toy_student"])
     found = estimate.estimate([config, config], tmp_path)
     assert found.unknown == {
