@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 from sklearn.preprocessing import StandardScaler
 from subjects import build, clusters, make_dataset, make_subject, noisy, of_tensors
 from torch import Tensor, nn
@@ -32,6 +33,7 @@ def test_lbfgs_probe_is_scikit_learns_logistic_regression(scaling: str) -> None:
     right = best_first == test[1].numpy()[:, None]
     assert metrics["top1"] == pytest.approx(right[:, 0].mean())
     assert metrics["top5"] == pytest.approx(right[:, :5].any(axis=1).mean())
+    assert metrics["nll"] == pytest.approx(log_loss(test[1], np.exp(scores)), rel=1e-4)
     assert 0.5 < metrics["top1"] < 0.95
 
 

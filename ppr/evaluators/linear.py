@@ -18,7 +18,8 @@ batch_size.
 digit, of an encoder that has learned odd from even.
 
 Metrics, fractions of 1: `top1`; `top5` with more than five classes; `best_top1` where SGD ran, the
-test split is measured and there is a validation split.
+test split is measured and there is a validation split. And `nll` of L-BFGS's probe, the mean log
+loss in nats.
 
 Raises BadRequest for fields that exclude each other, for more labels per class than there are, for
 augmentation or a `target` where there is none; RunFailed on NaN or infinite features and on
@@ -121,7 +122,9 @@ class Linear:
 
         if self.optimizer == "lbfgs":
             probe = _solve(scale(features), labels, classes, self.weight_decay)
-            return top_accuracies(_scores(probe, measured), target)
+            scores = _scores(probe, measured)
+            nll = F.cross_entropy(scores.double(), target).item()
+            return {**top_accuracies(scores, target), "nll": nll}
 
         noise = subject.generator("linear/augment")
         cached = scale(features)
