@@ -136,14 +136,17 @@ class Federate(Classify):
         bench.watcher.started(total, self.rounds, state["round"])
         saved = time.perf_counter()
         for number in range(state["round"], total):
+            began = time.perf_counter()
             values = {"train/loss": self.play(number)}
+            seen = self.local_epochs * sum(map(len, self.shares[number // self.rounds]))
+            rate = seen / (time.perf_counter() - began)
             if (number + 1) % self.rounds == 0:
                 task = number // self.rounds
                 found, _ = accuracies(self, bench.dataset, task)
                 self.matrix[task, : task + 1] = found
             done = number + 1
             log.write({"step": done, "epoch": done / self.rounds, **values})
-            bench.watcher.stepped(done, done / self.rounds, values, 0.0)
+            bench.watcher.stepped(done, done / self.rounds, values, rate)
             if bench.stop or time.perf_counter() - saved > bench.settings.checkpoint_seconds:
                 state = {"round": done, "log": log.offset, "task": self.state_dict()}
                 save_checkpoint(folder, done, state)
