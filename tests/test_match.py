@@ -176,6 +176,20 @@ def test_pair_cosines_by_loops():
         ppr.build("evaluator", "pair_cosines")(subject(pairs[:1]))
 
 
+def test_pair_risk_by_loops():
+    pairs = some_pairs()
+    s = cosines(*pairs.unbind(1))
+    rows = [math.log(sum(math.exp((x - s[i][i]) / 0.2) for x in s[i])) for i in range(11)]
+    columns = [math.log(sum(math.exp((x[i] - s[i][i]) / 0.2) for x in s)) for i in range(11)]
+    found = ppr.build("evaluator", "pair_risk", temperature=0.2)(subject(pairs))
+    assert found == pytest.approx({"infonce": (sum(rows) + sum(columns)) / 22}, abs=1e-6)
+
+
+def test_pairs_that_share_nothing_have_the_risk_of_chance():
+    found = ppr.build("evaluator", "pair_risk")(subject(torch.ones(10, 2, 3)))
+    assert found == pytest.approx({"infonce": math.log(10)})
+
+
 # --- the losses' own parameters ---------------------------------------------------------------
 
 
