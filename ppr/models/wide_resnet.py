@@ -44,8 +44,8 @@ class Block(nn.Module):
         active = torch.relu(self.norm1(x))
         through = torch.relu(self.norm2(self.conv1(active)))
         through = self.conv2(dropout(through, self.rate, self.training))
-        kept: Tensor = x if self.shortcut is None else self.shortcut(active)
-        return kept + through
+        total: Tensor = through + (x if self.shortcut is None else self.shortcut(active))
+        return total
 
 
 @component("model")
