@@ -11,12 +11,15 @@ https://github.com/HobbitLong/SupContrast: hidden width that of the features, 12
 `batch_norm` is SimCLR's head (`projection_head` of model_util.py in
 https://github.com/google-research/simclr): batch norm after every linear layer, the last one too,
 which has no offset. `relu` ends the head in a ReLU, for embeddings without a negative entry
-(https://arxiv.org/abs/2306.07960).
+(https://arxiv.org/abs/2306.07960). `activation: elu` is GRACE's head (GRACE/model.py of
+https://github.com/VoidHaruhi/POT-GCL).
 
 The output is not normalised: the losses do that. Shapes: [N, F] -> [N, dim].
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 from torch import nn
 
@@ -36,6 +39,7 @@ class ProjectionHead(nn.Sequential):
         layers: Count = 2,
         batch_norm: bool = False,
         relu: bool = False,
+        activation: Literal["relu", "elu"] = "relu",
     ) -> None:
         del classes
         super().__init__()
@@ -45,7 +49,7 @@ class ProjectionHead(nn.Sequential):
             width = hidden or features
             if batch_norm:
                 self.append(nn.BatchNorm1d(width))
-            self.append(nn.ReLU(inplace=True))
+            self.append(nn.ReLU(inplace=True) if activation == "relu" else nn.ELU(inplace=True))
         self.append(nn.Linear(width, dim, bias=not batch_norm))
         if batch_norm:
             last = nn.BatchNorm1d(dim)
