@@ -16,9 +16,9 @@ from sklearn.metrics import ndcg_score
 import ppr
 from ppr.config.compose import compose
 from ppr.errors import BadRequest
+from ppr.evaluators._ranking import ndcg, recall
 from ppr.run import execute_here
 from ppr.studies._isotropy import mean_cosine, processed
-from ppr.studies._ranking import ndcg, recall
 from ppr.tasks.bench import Watcher
 
 

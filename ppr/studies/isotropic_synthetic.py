@@ -19,10 +19,10 @@ import torch
 import torch.nn.functional as F
 
 from ppr.engine.seeding import generator
+from ppr.evaluators._ranking import ndcg
 from ppr.fields import Count, NonNegative, Positive
 from ppr.registry import component
 from ppr.studies._isotropy import mean_cosine, processed
-from ppr.studies._ranking import ndcg
 from ppr.studies.study import Study
 from ppr.tasks.bench import Bench
 

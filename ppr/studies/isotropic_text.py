@@ -22,10 +22,10 @@ import torch.nn.functional as F
 
 from ppr.data.dataset import Split
 from ppr.errors import BadRequest
+from ppr.evaluators._ranking import ndcg
 from ppr.fields import Count
 from ppr.registry import component
 from ppr.studies._isotropy import mean_cosine, processed
-from ppr.studies._ranking import ndcg
 from ppr.studies.study import Study
 from ppr.tasks.bench import Bench
 
