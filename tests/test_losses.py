@@ -80,6 +80,13 @@ def _inputs(family: str, samples: int, seed: int = 0, dtype: torch.dtype = torch
     if family == "fair":  # as it is and after an effort; target; group
         margins = torch.randn(samples, 2, 2, generator=generator, dtype=dtype)
         return margins, labels % 2, torch.randint(0, 2, (samples,), generator=generator)
+    if family == "ranking":  # cosines of an interaction's item, and of negatives
+        cosines = 2 * torch.rand(samples, 5, generator=generator, dtype=dtype) - 1
+        return cosines[:, 0], cosines[:, 1:]
+    if family == "generative":  # prediction, target, noise levels
+        one, other = torch.randn(2, samples, 3, generator=generator, dtype=dtype)
+        steps = 0.5 + torch.rand(samples, 2, generator=generator, dtype=dtype)
+        return one, other, steps.cumsum(1)
     raise ValueError(f"write a batch for the family {family!r}")
 
 

@@ -42,7 +42,13 @@ MODELS = {
     "timm": ({"variant": "vit_tiny_patch16_224"}, COLOUR, 192, VIT),
 }
 # Those that give features at every position, or none of their own, and the file that tests them.
-ELSEWHERE = {"gru": "test_models", "unet": "test_predict", "identity": "test_models"}
+ELSEWHERE = {
+    "gcn": "test_graph",
+    "gru": "test_models",
+    "unet": "test_predict",
+    "identity": "test_models",
+    "matrix_factorisation": "test_recommend",
+}
 # component: (fields, outputs for 512 features and 10 classes, parameters)
 HEADS = {
     "projection": ({}, 128, 512 * 512 + 512 + 512 * 128 + 128),
@@ -282,5 +288,5 @@ def test_presets_build(kind):
         fields = yaml.safe_load(preset.read_text())
         with torch.device("meta"):
             name = fields.pop("name")
-            own = [(20,)] if name == "gru" else parts  # tokens
+            own = [(20,)] if name in ("gru", "gcn") else parts  # tokens, features of a node
             assert isinstance(ppr.build(kind, name, *own, **fields), nn.Module)

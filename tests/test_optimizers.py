@@ -45,6 +45,23 @@ def adamw(name, w, grads, *, lr, weight_decay, decays, beta1=0.9, beta2=0.999, e
     return w
 
 
+def radam(name, w, grads, *, lr, weight_decay, decays, beta1=0.9, beta2=0.999, eps=1e-8):
+    m, v = np.zeros_like(w), np.zeros_like(w)
+    longest = 2 / (1 - beta2) - 1
+    for t, g in enumerate(grads, start=1):
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g**2
+        w = w * (1 - lr * weight_decay * decays(w))
+        length = longest - 2 * t * beta2**t / (1 - beta2**t)
+        step = m / (1 - beta1**t)
+        if length > 5:
+            cut = (length - 4) * (length - 2) * longest
+            cut = (cut / ((longest - 4) * (longest - 2) * length)) ** 0.5
+            step = step * cut * np.sqrt(1 - beta2**t) / (np.sqrt(v) + eps)
+        w = w - lr * step
+    return w
+
+
 def lars(name, w, grads, *, lr, momentum, weight_decay, trust, decays):
     v = np.zeros_like(w)
     for g in grads:
@@ -88,6 +105,7 @@ OPTIMIZERS = {
     "sgd": ({"lr": 0.1, "momentum": 0.9, "weight_decay": 0.05}, sgd, 1e-9),
     "sam": ({"lr": 0.1, "rho": 0.2, "momentum": 0.9, "weight_decay": 0.05}, sam, 1e-9),
     "adamw": ({"lr": 0.01, "weight_decay": 0.1}, adamw, 1e-9),
+    "radam": ({"lr": 0.01, "weight_decay": 0.1}, radam, 1e-9),
     "lars": ({"lr": 3.0, "momentum": 0.8, "weight_decay": 0.1, "trust": 0.02}, lars, 1e-9),
     # Newton-Schulz runs in bfloat16, whose rounding is 2^-9.
     "muon": ({"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1, "adamw_lr": 0.01}, muon, 0.03),
@@ -147,6 +165,20 @@ def test_optimizer_is_its_equation(name, decay_norm_and_bias):
         )
         error = np.linalg.norm(parameter.detach().numpy() - expected)
         assert error <= tolerance * np.linalg.norm(expected - start[key]), key
+
+
+def test_radam_begins_to_adapt_its_rate():
+    """From the sixth step on, which the steps of the test above do not reach."""
+    weight = torch.full((1, 2), 2.0, dtype=torch.float64)
+    model = nn.ParameterList([weight.clone()])
+    optimizer = ppr.build("optimizer", "radam", model, lr=0.1)
+    grads = [np.array([[1.0 + t, -0.3 * t]]) for t in range(9)]
+    for count, grad in enumerate(grads, start=1):
+        model[0].grad = torch.from_numpy(grad)
+        optimizer.step()
+        fields = {"lr": 0.1, "weight_decay": 0.0, "decays": lambda w: 0.0}
+        expected = radam("", weight.numpy(), grads[:count], **fields)
+        np.testing.assert_allclose(model[0].detach().numpy(), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

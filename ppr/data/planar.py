@@ -14,21 +14,19 @@ from typing import TYPE_CHECKING, Literal
 
 from ppr.data.card import Card
 from ppr.data.digits import Digits
+from ppr.data.drawn import Drawn
 from ppr.data.hub import Place
-from ppr.data.source import Source
 from ppr.fields import Count, NonNegative, Whole
 from ppr.registry import component
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from ppr.data.dataset import Dataset, Split
-
 ASIDE = 1.2
 
 
 @component("dataset")
-class Planar(Source):
+class Planar(Drawn):
     def __init__(
         self,
         root: Path | None = None,
@@ -55,23 +53,9 @@ class Planar(Source):
     def find(self) -> Place:
         return Digits().find()
 
-    def load(self) -> Dataset:
-        from ppr.data.dataset import assemble
-
-        train, test = (self._points(n, self.card.rows[n]) for n in ("train", "test"))
-        held = self._points("validation", self.validation) if self.validation else None
-        return assemble(self.card, train, held, test)
-
-    def _points(self, part: str, count: int) -> Split:
+    def draw(self, count: int, random: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
         import numpy as np
-        import torch
         from sklearn.datasets import make_circles, make_moons
-
-        from ppr.data.dataset import Split
-
-        purpose = ("train", "validation", "test").index(part)
-        stream = np.random.SeedSequence((self.split_seed, purpose))
-        random = np.random.RandomState(np.random.MT19937(stream))
 
         def circles(shift: float) -> tuple[np.ndarray, np.ndarray]:
             points, classes = make_circles(count, random_state=random)
@@ -84,5 +68,4 @@ class Planar(Source):
         else:
             (right, first), (left, second) = circles(ASIDE), circles(-ASIDE)
             points, classes = np.concatenate([right, left]), np.concatenate([first, 1 - second])
-        points = points + random.laplace(scale=self.jitter, size=points.shape)
-        return Split(torch.from_numpy(points).float(), torch.from_numpy(classes).long())
+        return points + random.laplace(scale=self.jitter, size=points.shape), classes

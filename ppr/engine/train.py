@@ -93,6 +93,7 @@ def evaluate(
         transform=task.augment.plain,
         train_transform=task.augment,
         pairs=getattr(task, "embed_pairs", None),
+        draw=getattr(task, "sample", None),
         device=bench.device,
         autocast=lambda: autocast(bench.device, bench.precision),
         batch_size=max(bench.settings.batch_size, 256),

@@ -7,7 +7,7 @@ generators, so evaluating in the middle of training changes nothing about the tr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -46,6 +46,7 @@ class Subject:
     task trains none. `transform` makes the encoder's input from a split's
     inputs (None: they are used as they are) and `train_transform` is its random counterpart.
     `pairs` embeds both members of each sample's pair, inputs -> [N, 2, D], where a task has any.
+    `draw` draws so many new samples by way of the given noise levels, where a task generates.
     `workers` are the processes that read a streamed split.
     `by`, in the methods, is the config path of the asking evaluator; errors begin with it.
     On several devices each encodes its share of a split, and all have all features.
@@ -58,6 +59,7 @@ class Subject:
     transform: Callable[[Tensor], Tensor] | None = None
     train_transform: Callable[[Tensor, torch.Generator], Tensor] | None = None
     pairs: Callable[[Tensor, torch.Generator], Tensor] | None = None
+    draw: Callable[[int, Sequence[float], torch.Generator], Tensor] | None = None
     device: torch.device
     autocast: Callable[[], AbstractContextManager[object]] = nullcontext
     batch_size: int = 512
@@ -190,6 +192,28 @@ class Subject:
         pairs = torch.cat(found)
         _finite((pairs.flatten(1), pairs), f"{by}: pairs of the {split} split")
         return pairs
+
+    def samples(self, count: int, levels: Sequence[float], by: str = "evaluator") -> Tensor:
+        """New samples [count, *shape] in float32, on the device, in the units of `transform`.
+
+        Every device draws all of them.
+
+        Raises:
+            BadRequest: the task does not generate.
+            RunFailed: a sample is NaN or infinite.
+        """
+        if self.draw is None:
+            raise BadRequest(f"{by}: needs a task that draws samples; task=generate does")
+        random = self.generator("samples")
+        modules = [part for part in (self.encoder, self.network) if part is not None]
+        with evaluating(*modules), torch.no_grad(), self.autocast():
+            parts = [
+                self.draw(min(self.batch_size, count - done), levels, random).float()
+                for done in range(0, count, self.batch_size)
+            ]
+        drawn = torch.cat(parts)
+        _finite((drawn.flatten(1), drawn), f"{by}: drawn samples")
+        return drawn
 
     def _encode(
         self, split: str, rows: Tensor | None, transform: Callable[[Tensor], Tensor]
