@@ -37,11 +37,6 @@ def given_local_size() -> int:
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if given_size() > 1 else 1
 
 
-def given_rank() -> int:
-    """Which of them this process is."""
-    return int(os.environ["RANK"]) if given_size() > 1 else 0
-
-
 def join(device: torch.device) -> None:
     """Meet the other processes; once a process.
 

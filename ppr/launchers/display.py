@@ -22,7 +22,7 @@ class Tally(Display):
         self.sweep, self.total = sweep, total
         self.summaries: dict[int, Mapping[str, Any]] = {}
         self.failures: dict[int, str] = {}
-        self.stopped = self.cut = 0
+        self.cut = 0
 
     def finished(self, task: Task, summary: Mapping[str, Any]) -> None:
         self.summaries[task.index] = summary
@@ -47,7 +47,6 @@ class Tally(Display):
         return len(self.summaries) + len(self.failures) + self.cut
 
     def interrupted(self, task: Task) -> None:
-        self.stopped += 1
         self.say(task, "stopped, saved")
 
     def say(self, task: Task, what: str, err: bool = False) -> None:
