@@ -215,7 +215,7 @@ def test_a_probe_of_the_digit_is_that_of_digits() -> None:
         )
         found.append(ppr.build("evaluator", "linear", target=target, **fields)(given))
     assert found[0] == found[1]
-    assert set(found[0]) == {"top1", "top5"}
+    assert set(found[0]) == {"top1", "top5", "nll"}
 
 
 def test_a_probe_of_an_unknown_label_is_refused() -> None:
