@@ -224,3 +224,12 @@ def test_a_child_can_do_without_an_input_of_its_parent():
         compose(["experiment=e2mc_digits", *(f"inputs.{name}=null" for name in started)])["inputs"]
         == {}
     )
+
+
+def test_what_an_experiment_says_of_a_default_does_not_reach_what_a_word_chooses(
+    tmp_path, monkeypatch
+):
+    mine = child(tmp_path, monkeypatch, "cosine", "launcher: {jobs: 2}")
+    assert mine["launcher"]["jobs"] == 2
+    other = compose(["experiment=mine", "launcher=slurm"])["launcher"]
+    assert other == compose(["experiment=ce_cifar10_small", "launcher=slurm"])["launcher"]

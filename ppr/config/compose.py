@@ -35,7 +35,7 @@ from ppr.config.schema import check_config
 from ppr.errors import BadRequest, choices
 
 _PRIMARY = "ppr_primary"
-_SEVERAL = {"experiment", "evaluator"}  # groups of which several options are merged
+_ADDING = {"experiment", "scale", "evaluator"}  # groups whose options add to what is there
 
 
 @dataclass(frozen=True)
@@ -225,16 +225,16 @@ def _of_the_last_choice(used: Mapping[str, Sequence[str]]) -> dict[str, list[Any
             stale.add(group)
         chosen[group] = option
 
-    for name in used.get("experiment", ()):
+    for name in ("config", *used.get("experiment", ())):
         body = yaml.safe_load(config_file(name).read_text())
         for entry in body.pop("defaults", ()):
             for key, option in entry.items() if isinstance(entry, dict) else ():
                 choose(key.removeprefix("override ").removeprefix("/"), option)
         for group in body:
             said.setdefault(group, []).append(body[group])
-    for group in {*chosen} - _SEVERAL:
+    for group in {*chosen} - _ADDING:
         choose(group, used[group][0].partition("/")[2] if group in used else None)
-    return {group: said.get(group, []) for group in stale - _SEVERAL}
+    return {group: said.get(group, []) for group in stale - _ADDING}
 
 
 def _choices(selection: Sequence[str]) -> dict[str, list[str]]:

@@ -44,12 +44,9 @@ def check_config(values: Mapping[str, Any]) -> dict[str, Any]:
     checked: dict[str, Any] = {}
     for name, field in _SCALARS.items():
         checked[name] = values.get(name, field.default)
-        if name == "inputs" and isinstance(
-            checked[name], Mapping
-        ):  # null: not this of the parent's
-            checked[name] = {
-                key: value for key, value in checked[name].items() if value is not None
-            }
+        if name == "inputs" and isinstance(checked[name], Mapping):
+            # null takes away what the parent experiment starts from
+            checked[name] = {k: path for k, path in checked[name].items() if path is not None}
         check_value(field, checked[name], name)
     for kind in registry.KINDS:
         node = values.get(kind)
