@@ -16,8 +16,8 @@ from ppr.config.compose import compose
 from ppr.errors import BadRequest
 from ppr.results import tree
 from ppr.run import execute, run_directory
-from ppr.tasks.bench import Watcher
 from ppr.tasks.per_task import scores
+from tests.killing import KilledAt
 
 SMALL = ["experiment=plasticity_digits", "dataset.tasks=4", "dataset.limit=100",
          "model.hidden=[12,12]", "engine.log_every=1", "engine.checkpoint_seconds=0"]  # fmt: skip
@@ -128,15 +128,6 @@ def test_the_least_useful_mature_unit_is_made_anew() -> None:
     assert first.weight[unit].abs().max() <= 3**-0.5
     state = optimizer.state[first.weight]
     assert state["age"][unit] == state["utility"][unit] == 0
-
-
-class KilledAt(Watcher):
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def stepped(self, step: int, epoch: float, values: Any, rate: float) -> None:
-        if step >= self.step:
-            raise KeyboardInterrupt
 
 
 def test_a_killed_run_ends_with_the_same_bits(

@@ -15,6 +15,7 @@ from ppr.engine.loop import Loop
 from ppr.errors import BadRequest
 from ppr.run import execute, make_task, open_bench, run_directory
 from ppr.tasks.bench import Watcher
+from tests.killing import KilledAt
 from tests.losses.vectors import softmax
 
 BRIEF = ["engine.device=cpu", "engine.epochs=3", "engine.batch_size=100", "engine.log_every=1",
@@ -85,15 +86,6 @@ def test_the_past_is_the_student_at_the_end_of_the_epoch_before(tmp_path) -> Non
     steps = loop.batches.steps_per_epoch
     expected = [0.0] * steps + [0.8 * 2 / 3] * steps + [0.8] * steps
     assert shares == pytest.approx(expected)
-
-
-class KilledAt(Watcher):
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def stepped(self, step, epoch, values, rate):
-        if step >= self.step:
-            raise KeyboardInterrupt
 
 
 def test_a_killed_run_ends_with_the_same_bits(monkeypatch, tmp_path) -> None:

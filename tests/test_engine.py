@@ -31,37 +31,12 @@ from ppr.errors import BadRequest, RunFailed
 from ppr.results import tree
 from ppr.run import execute, make_task, open_bench, run_directory
 from ppr.tasks.bench import Watcher
+from tests.killing import KilledAt, assert_same_run, results_of
 
 CPU = torch.device("cpu")
 TINY = ["model=mlp", "model.hidden=[16]", "engine.batch_size=100", "engine.epochs=3",
         "engine.log_every=4", "engine.checkpoint_seconds=0", "engine.device=cpu",
         "evaluator.knn.k=5"]  # fmt: skip
-
-
-class KilledAt(Watcher):
-    """Breaks off as a kill would: no chance to save anything."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def stepped(self, step, epoch, values, rate):
-        if step >= self.step:
-            raise KeyboardInterrupt
-
-
-def results_of(config) -> tuple[dict, bytes, dict]:
-    folder = run_directory(config)
-    weights = torch.load(folder / "model.pt", weights_only=True)
-    summary = json.loads((folder / tree.SUMMARY).read_text())
-    return weights, (folder / tree.METRICS).read_bytes(), summary
-
-
-def assert_same_run(one, two) -> None:
-    assert one[0].keys() == two[0].keys()
-    assert all(torch.equal(one[0][key], two[0][key]) for key in one[0])
-    assert one[1] == two[1]
-    for key in ("metrics", "untrained", "best", "run_id", "data"):
-        assert one[2][key] == two[2][key]
 
 
 RESUMED = {

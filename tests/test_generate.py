@@ -28,6 +28,7 @@ from ppr.run import execute, make_task, open_bench, run_directory
 from ppr.studies import teacher_lag
 from ppr.studies.teacher_lag import TeacherLag, moment
 from ppr.tasks.bench import Watcher
+from tests.killing import KilledAt
 
 TINY = ["experiment=ict_ring", "dataset.train=96", "dataset.test=20", "dataset.validation=0",
         "engine.batch_size=32", "engine.epochs=4", "engine.device=cpu", "model.hidden=[8]",
@@ -198,15 +199,6 @@ def test_samples_of_the_right_network_have_the_datas_law(levels: list[float]) ->
 
 
 # --- the task ---------------------------------------------------------------------------------
-
-
-class KilledAt(Watcher):
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def stepped(self, step, epoch, values, rate):
-        if step >= self.step:
-            raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("word", ["loss.teacher_decay=null", "loss.teacher_decay=0.9"])

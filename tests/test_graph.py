@@ -39,7 +39,7 @@ from ppr.graphs.graph import (
 )
 from ppr.run import execute, make_task, open_bench
 from ppr.tasks.bench import Watcher
-from tests.test_engine import KilledAt, assert_same_run, results_of
+from tests.killing import KilledAt, assert_same_run, results_of
 
 RING = torch.tensor([[0, 1, 2, 3, 4, 0], [1, 2, 3, 4, 0, 2]])  # a ring of five with a chord
 SMALL = ["experiment=pot_block_model", "dataset.nodes=80", "dataset.train=20", "dataset.within=0.2",

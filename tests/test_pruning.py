@@ -14,6 +14,7 @@ from ppr.errors import BadRequest
 from ppr.run import execute, make_task, open_bench, run_directory
 from ppr.tasks.bench import Watcher
 from ppr.tasks.masks import Mask, MaskedLayers, signed_constant
+from tests.killing import KilledAt
 
 SMALL = ["model.hidden=[24]", "dataset.limit=200", "engine.epochs=4", "task.keep=0.1",
          "engine.log_every=1", "engine.checkpoint_seconds=0"]  # fmt: skip
@@ -120,15 +121,6 @@ def test_snip_keeps_the_greatest_products_of_weight_and_slope(tmp_path: Path) ->
         weight.data[row, column] = at
         expected = abs(at * (up - down) / (2 * step))
         assert scores[1][row, column].item() == pytest.approx(expected, rel=0.05, abs=1e-4)
-
-
-class KilledAt(Watcher):
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def stepped(self, step: int, epoch: float, values: Any, rate: float) -> None:
-        if step >= self.step:
-            raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("experiment", ["mine_digits", "imp_digits"])

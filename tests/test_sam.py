@@ -15,6 +15,7 @@ from ppr.config.compose import compose
 from ppr.results import tree
 from ppr.run import execute, run_directory
 from ppr.tasks.bench import Watcher
+from tests.killing import KilledAt
 
 TINY = ["experiment=sam_digits", "engine.device=cpu", "engine.epochs=2", "engine.batch_size=50",
         "model.hidden=[16]", "evaluator.sharpness.iterations=2", "engine.evaluate_every=0",
@@ -107,17 +108,11 @@ def test_overflow_in_fp16_skips_the_step_and_restores_the_weights() -> None:
     assert torch.equal(model.weight, start)
 
 
-class KilledAt(Watcher):
-    def stepped(self, step, epoch, values, rate):
-        if step >= 9:
-            raise KeyboardInterrupt
-
-
 def test_a_killed_run_ends_with_the_same_bits(monkeypatch, tmp_path) -> None:
     whole = trained(["augment=digits"])
     monkeypatch.setenv("PPR_RESULTS", str(tmp_path))
     with pytest.raises(KeyboardInterrupt):
-        trained(["augment=digits"], KilledAt())
+        trained(["augment=digits"], KilledAt(9))
     resumed = trained(["augment=digits"])
     assert all(torch.equal(resumed[key], whole[key]) for key in whole)
 

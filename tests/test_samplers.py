@@ -18,7 +18,7 @@ from ppr.engine.seeding import seed_everything
 from ppr.errors import BadRequest
 from ppr.run import execute, make_task, open_bench
 from ppr.tasks.bench import Watcher
-from tests.test_engine import KilledAt, assert_same_run, results_of
+from tests.killing import KilledAt, assert_same_run, results_of
 
 CPU = torch.device("cpu")
 TINY = ["experiment=clip_digits", "model.hidden=[16]", "engine.device=cpu", "engine.epochs=3",

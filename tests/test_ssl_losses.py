@@ -19,7 +19,7 @@ from ppr.evaluators.subject import Subject
 from ppr.losses.e2mc import spacing_entropy
 from ppr.losses.w_mse import partitions, whiten
 from ppr.run import execute, run_directory
-from tests.test_engine import KilledAt, assert_same_run, results_of
+from tests.killing import KilledAt, assert_same_run, results_of
 
 SMALL = ["model=mlp", "model.hidden=[16]", "engine.epochs=3", "engine.log_every=4",
          "engine.batch_size=100", "engine.device=cpu"]  # fmt: skip

@@ -186,8 +186,7 @@ class Subject:
             raise BadRequest(f"{by}: needs pairs, which this task does not make; task=match does")
         random = self.generator("pairs")
         whole = slice(0, len(self.split(split)))
-        modules = [part for part in (self.encoder, self.network) if part is not None]
-        with evaluating(*modules), torch.no_grad(), self.autocast():
+        with self._still():
             found = [self.pairs(x, random).float() for x in self._inputs(split, None, whole)]
         pairs = torch.cat(found)
         _finite((pairs.flatten(1), pairs), f"{by}: pairs of the {split} split")
@@ -205,8 +204,7 @@ class Subject:
         if self.draw is None:
             raise BadRequest(f"{by}: needs a task that draws samples; task=generate does")
         random = self.generator("samples")
-        modules = [part for part in (self.encoder, self.network) if part is not None]
-        with evaluating(*modules), torch.no_grad(), self.autocast():
+        with self._still():
             parts = [
                 self.draw(min(self.batch_size, count - done), levels, random).float()
                 for done in range(0, count, self.batch_size)
@@ -214,6 +212,13 @@ class Subject:
         drawn = torch.cat(parts)
         _finite((drawn.flatten(1), drawn), f"{by}: drawn samples")
         return drawn
+
+    @contextmanager
+    def _still(self) -> Iterator[None]:
+        """Encoder and network in eval mode, in the run's precision, without gradients."""
+        modules = [part for part in (self.encoder, self.network) if part is not None]
+        with evaluating(*modules), torch.no_grad(), self.autocast():
+            yield
 
     def _encode(
         self, split: str, rows: Tensor | None, transform: Callable[[Tensor], Tensor]
