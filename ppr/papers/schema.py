@@ -239,7 +239,10 @@ class Findings(_Part):
 
 
 class Paper(_Part):
-    """One publication. `known_from` says whether `method` rests on formulas or on the abstract."""
+    """One publication. `known_from` says whether `method` rests on formulas or on the abstract.
+
+    `about` is what the paper is about, in one sentence for who has not read it.
+    """
 
     slug: str
     title: str
@@ -250,6 +253,7 @@ class Paper(_Part):
     code: str | None = None
     size: Literal["S", "M", "L", "XL"] | None = None
     known_from: Literal["formulas", "abstract"] | None = None
+    about: str = ""
     method: str = ""
     second_reading: str = ""
     baseline: str = ""
