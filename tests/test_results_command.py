@@ -161,6 +161,18 @@ def test_exports_hold_the_same_rows(root, tmp_path):
             assert float(row["cost/seconds"]) == 12.5
 
 
+def test_no_cell_of_an_export_is_a_formula(root, tmp_path):
+    name = "=cmd|' /C calc'!A0"
+    summary = a_summary(experiment="odd") | {"metrics": {name: 0.5}}
+    make_run(root, summary, "loss: {name: '@SUM(A1)'}\n", experiment="odd")
+    run_cli(root, "--export", str(tmp_path / "runs.csv"))
+    with open(tmp_path / "runs.csv", newline="") as file:
+        header, *rows = csv.reader(file)
+    assert f"'{name}" in header
+    assert "'@SUM(A1)" in rows[0]
+    assert not [cell for row in (header, *rows) for cell in row if cell[:1] in ("=", "@", "+")]
+
+
 def test_light_commands_do_not_import_torch():
     code = (
         "import sys, ppr.cli.results, ppr.cli.plot, ppr.results.export, ppr.results.curves\n"

@@ -10,6 +10,7 @@ import click
 
 import ppr
 from ppr.errors import BadRequest, PprError, choices
+from ppr.streams import lost, steady_streams
 
 COMMANDS = {
     "run": "Train and evaluate one experiment, or with -m a sweep of them.",
@@ -33,6 +34,10 @@ COMMANDS = {
     "data": "List, fetch and check the data sets.",
     "completion": "Print the completion script for bash, zsh or fish.",
 }
+
+
+_TRAIN = ("run", "sweep", "reproduce")
+"""Commands whose work is not what they print."""
 
 
 class LazyGroup(click.Group):
@@ -91,8 +96,20 @@ def cli(ctx: click.Context, debug: bool) -> None:
     """
 
 
+@cli.result_callback()
+@click.pass_context
+def _all_told(ctx: click.Context, /, code: int | None, **_: object) -> int:
+    """The exit code; that of a command whose work is what it prints says whether it was printed."""
+    error = lost()
+    if error is not None:
+        click.echo(f"ppr: not all was printed: {error.strerror}", err=True)
+    unsaid = error is not None and ctx.invoked_subcommand not in _TRAIN
+    return code if isinstance(code, int) and code else int(unsaid)
+
+
 def main() -> None:
     """Run the command; exit 0 when it worked, 2 for a bad request, 1 for a failed run."""
+    steady_streams()
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")

@@ -11,8 +11,9 @@ from typing import Any
 
 from ppr.errors import PprError
 
-# Ctrl-C and `kill`; then the two that SLURM is asked to send before a time limit or a preemption.
-_ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+# Ctrl-C and `kill`; the two that SLURM is asked to send before a time limit or a preemption; a
+# terminal that has gone, unless `nohup` has said that it may.
+_ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 _active: list[StopRequest] = []
 
 
@@ -58,13 +59,15 @@ def stop_on_signal(*, patient: bool = False) -> Iterator[StopRequest]:
         yield request  # only the main thread may set handlers
         return
     before = {number: signal.getsignal(number) for number in _ASKING}
+    if before[signal.SIGHUP] == signal.SIG_IGN:
+        del before[signal.SIGHUP]
 
     def note(number: int, frame: FrameType | None) -> None:
         request.received = request.received or signal.Signals(number)
-        if not patient:
+        if not patient and number != signal.SIGHUP:  # the terminal and the shell both send one
             signal.signal(number, before[signal.Signals(number)])
 
-    for number in _ASKING:
+    for number in before:
         signal.signal(number, note)
     _active.append(request)
     try:

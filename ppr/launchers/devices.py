@@ -27,6 +27,7 @@ from ppr.errors import PprError, RunFailed
 from ppr.launchers.pool import make_slots
 from ppr.launchers.worker import stop_when_orphaned
 from ppr.results.failure import note_failure, reason
+from ppr.streams import steady_streams
 
 if TYPE_CHECKING:
     from ppr.engine.interrupts import StopRequest
@@ -169,6 +170,7 @@ def _serve(
     """In the new process: do its part of the run, and say how it ended."""
     os.setpgid(0, 0)  # Ctrl-C is for the process that started us, which asks us to stop
     os.environ.update(environment)
+    steady_streams()
     threading.Thread(target=stop_when_orphaned, daemon=True).start()
     if environment["RANK"] != "0":
         logging.disable(logging.WARNING)  # the first says it

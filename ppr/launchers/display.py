@@ -118,7 +118,7 @@ def make_display(sweep: Sweep, total: int, silent: bool) -> Iterator[Tally]:
     )
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TimeRemainingColumn(),

@@ -27,6 +27,7 @@ from ppr.errors import RunFailed
 from ppr.launchers.queue import slurm, still_running
 from ppr.launchers.sweep import JOBS, Sweep, load
 from ppr.results.tree import FAILURE
+from ppr.streams import steady_streams
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Job:
     study: Sweep | None = None
 
     def __call__(self) -> None:
+        steady_streams()
         restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
         job = job_id()
         # Where sbatch does not pass the environment on, the results still go where they should.

@@ -14,6 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from multiprocessing import connection, parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Any
 
 from ppr.config.compose import Config
 from ppr.config.places import Extensions
+from ppr.streams import steady_streams
 from ppr.sweepers.pruning import Pruning
 
 _STEP_SECONDS = 0.2
@@ -36,6 +38,7 @@ def serve(channel: Connection, environment: Mapping[str, str], extensions: Exten
     """
     os.setpgid(0, 0)  # Ctrl-C is for the process that started us, which asks us to stop
     os.environ.update(environment)
+    steady_streams()
     threading.Thread(target=stop_when_orphaned, daemon=True).start()
     extensions.add()
 
@@ -46,7 +49,7 @@ def serve(channel: Connection, environment: Mapping[str, str], extensions: Exten
         while not stop:
             try:
                 runs, force, pruning = channel.recv()
-            except EOFError:
+            except (EOFError, OSError):
                 break
             watcher = _watcher(channel, pruning)
             if len(runs) > 1:
@@ -54,8 +57,14 @@ def serve(channel: Connection, environment: Mapping[str, str], extensions: Exten
             else:
                 ((config, log),) = runs
                 kind, *rest = _run(config, log, force, watcher)
-                channel.send((kind, 0, *rest))
+                _tell(channel, kind, 0, *rest)
     live.finish()
+
+
+def _tell(channel: Connection, *message: Any) -> None:
+    """Send a message, to nobody if the other end is gone: `stop_when_orphaned` sees to the rest."""
+    with suppress(OSError):
+        channel.send(message)
 
 
 def stop_when_orphaned() -> None:
@@ -94,8 +103,9 @@ def _run_together(
     configs, logs = zip(*runs, strict=True)
     _redirect(logs[0])
     for log in logs[1:]:  # one process has one output
-        log.unlink(missing_ok=True)
-        log.symlink_to(logs[0].name)
+        with suppress(OSError):
+            log.unlink(missing_ok=True)
+            log.symlink_to(logs[0].name)
     from ppr.engine.interrupts import Interrupted
     from ppr.launchers.together import attempt_together
     from ppr.results.failure import reason
@@ -106,9 +116,9 @@ def _run_together(
         number = left.pop(id(config))
         if isinstance(outcome, Exception):
             traceback.print_exception(outcome)
-            channel.send(("failed", number, reason(outcome)))
+            _tell(channel, "failed", number, reason(outcome))
         else:
-            channel.send(("finished", number, outcome))
+            _tell(channel, "finished", number, outcome)
 
     for config in configs:
         print(f"ppr run {' '.join(config.overrides)}", flush=True)
@@ -117,17 +127,23 @@ def _run_together(
     except Interrupted as error:
         print(error, flush=True)
         for number in left.values():
-            channel.send(("interrupted", number))
+            _tell(channel, "interrupted", number)
     finally:
         _free_memory()
 
 
 def _redirect(log: Path) -> None:
-    """Send standard output and error, that of native code too, to a run's log."""
-    log.parent.mkdir(parents=True, exist_ok=True)
+    """Send standard output and error, that of native code too, to a run's log.
+
+    Where there can be none (a full disk), the run goes on without.
+    """
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    except OSError:
+        handle = os.open(os.devnull, os.O_WRONLY)
     for number in (1, 2):
         os.dup2(handle, number)
     os.close(handle)
@@ -145,7 +161,7 @@ def _watcher(channel: Connection, pruning: Pruning | None) -> Any:
         def started(self, steps: int, steps_per_epoch: int, at: int) -> None:
             super().started(steps, steps_per_epoch, at)
             self.steps = steps
-            channel.send(("step", at, steps))
+            _tell(channel, "step", at, steps)
 
         def stepped(
             self, step: int, epoch: float, values: Mapping[str, float], rate: float
@@ -153,7 +169,7 @@ def _watcher(channel: Connection, pruning: Pruning | None) -> Any:
             super().stepped(step, epoch, values, rate)
             if time.monotonic() - self.told > _STEP_SECONDS:
                 self.told = time.monotonic()
-                channel.send(("step", step, self.steps))
+                _tell(channel, "step", step, self.steps)
 
         def evaluated(self, step: int, epoch: float, values: Mapping[str, float]) -> None:
             super().evaluated(step, epoch, values)

@@ -13,6 +13,7 @@ from typing import Any
 
 from ppr.papers.cells import Filled
 from ppr.report.sheet import Sheet, commands, difference, notes, reported, reproduced
+from ppr.results.spreadsheet import inert
 
 MISSING = "–"
 
@@ -252,10 +253,5 @@ def as_csv(sheets: Sequence[Sheet]) -> str:
     writer.writeheader()
     for record in records:
         seeds = " ".join(map(str, record["seeds"]))
-        writer.writerow({key: _inert(v) for key, v in (record | {"seeds": seeds}).items()})
+        writer.writerow({key: inert(v) for key, v in (record | {"seeds": seeds}).items()})
     return out.getvalue()
-
-
-def _inert(value: Any) -> Any:
-    """Text that a spreadsheet would take for a formula is kept from being one."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in tuple("=+-@\t\r") else value

@@ -69,7 +69,8 @@ class RichWatcher(Watcher):
         self._progress.update(self._task, **shown)
 
     def evaluated(self, step: int, epoch: float, values: Mapping[str, float]) -> None:
-        self._progress.console.print(f"epoch {epoch:g}  validation  {_words(values)}", style="dim")
+        line = f"epoch {epoch:g}  validation  {_words(values)}"
+        self._progress.console.print(line, style="dim", markup=False)
 
     def phase(self, what: str) -> None:
         self._progress.update(self._task, words=what, rate="")
@@ -88,9 +89,9 @@ def make_watcher(config: Any, silent: bool) -> Iterator[Watcher]:
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("[bold]{task.description}"),
+        TextColumn("{task.description}", style="bold", markup=False),
         BarColumn(bar_width=24),
-        TextColumn("{task.fields[words]}"),
+        TextColumn("{task.fields[words]}", markup=False),
         TextColumn("{task.fields[rate]}", style="cyan"),
         TimeRemainingColumn(),
     )

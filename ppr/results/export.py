@@ -17,6 +17,7 @@ from ppr.errors import BadRequest
 from ppr.results.files import write_atomic
 from ppr.results.metrics import flatten, metrics
 from ppr.results.select import config_values
+from ppr.results.spreadsheet import inert
 from ppr.results.tree import Record
 
 FORMATS = (".csv", ".parquet", ".jsonl")
@@ -72,9 +73,9 @@ def flat_row(record: Record) -> dict[str, Any]:
 
 def _csv(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> bytes:
     file = io.StringIO()
-    writer = csv.DictWriter(file, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(map(inert, columns))
+    writer.writerows([inert(row.get(column)) for column in columns] for row in rows)
     return file.getvalue().encode()
 
 
