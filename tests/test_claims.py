@@ -326,6 +326,101 @@ def test_inconclusive_says_how_many_more_seeds() -> None:
     assert "more than 1000" in tiny.reason
 
 
+REASONS = {
+    "margin missed": (
+        {**GREATER, "margin": 5},
+        {"a_x": HIGH, "b_x": LOW},
+        "4 higher, more than 5 higher asked: the margin is shown to be missed, p = ",
+    ),
+    "opposite": (
+        {**GREATER, "margin": 5},
+        {"a_x": LOW, "b_x": HIGH},
+        "4 lower, more than 5 higher asked: the opposite is shown, p = ",
+    ),
+    "opposite, no margin": (
+        GREATER,
+        {"a_x": LOW, "b_x": HIGH},
+        "4 lower, higher asked: the opposite is shown, p = ",
+    ),
+    "no opposite to being equal": (
+        {"test": "equal", "cells": ["t.A.x", "t.B.x"], "tolerance": 1},
+        {"a_x": LOW, "b_x": HIGH},
+        "4 apart, less than 1 asked: shown not to be so, p = ",
+    ),
+    "open, would turn out against": (
+        {**GREATER, "margin": 5},
+        {"a_x": [4.0, 5.0, 6.0], "b_x": [1.0, 2.0, 0.5]},
+        "3.833 higher, more than 5 higher asked: not decided, p = 0.",
+    ),
+    "shown": (
+        {**GREATER, "test": "less", "margin": 3},
+        {"a_x": LOW, "b_x": HIGH},
+        "4 lower, more than 3 lower asked: shown, p = ",
+    ),
+    "ratio": (
+        {"test": "ratio", "cells": ["t.A.x", "t.B.x"], "at_least": 2},
+        {"a_x": HIGH, "b_x": LOW},
+        "4.636 times, at least 2 times asked: shown, p = ",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REASONS)
+def test_the_reason_says_what_was_found_and_what_was_asked(name: str) -> None:
+    claim, values, said = REASONS[name]
+    assert said in verdict(claim, values).reason
+
+
+def test_more_seeds_have_a_side() -> None:
+    claim = {**GREATER, "margin": 5}
+    against = verdict(claim, {"a_x": [4.0, 5.0, 6.0], "b_x": [1.0, 2.0, 0.5]}).reason
+    assert against.endswith("more seeds in each cell would likely decide it, against the claim")
+    near = verdict(GREATER, {"a_x": [1.0, 2.0, 3.0], "b_x": [0.0, 1.0, 2.0]}).reason
+    assert near.endswith("more seeds in each cell would likely decide it, for the claim")
+
+
+def test_the_worst_run_of_a_bound_is_the_nearest_and_not_the_last() -> None:
+    claim = {"test": "exact", "cells": ["t.A.x"], "at_least": 1, "precision": 0}
+    kept = verdict(claim, {"a_x": [1.5, 1.0000000012, 1.3]})
+    assert kept.outcome == "reproduced"
+    assert kept.reason == "worst of 3 runs, t.A.x seed=1: 1, at least 1 asked"
+    most = verdict({**claim, "at_least": None, "at_most": 2}, {"a_x": [1.5, 1.75, 1.3]})
+    assert "seed=1: 1.75, at most 2 asked" in most.reason
+    broken = verdict(claim, {"a_x": [1.5, 0.5, 0.75]})
+    assert broken.outcome == "not reproduced"
+    assert "seed=1: 0.5, at least 1 asked; off by 0.5 of it, 0 allowed" in broken.reason
+
+
+@given(
+    st.lists(st.floats(-2, 2), min_size=3, max_size=6),
+    st.lists(st.floats(-2, 2), min_size=3, max_size=6),
+    st.sampled_from(
+        [
+            {**GREATER, "negligible": 0.5},
+            {**GREATER, "test": "less", "negligible": 0.5, "margin": 0.2},
+            {"test": "monotone", "cells": ["t.A.x", "t.B.x"], "negligible": 0.5},
+            {"test": "equal", "cells": ["t.A.x", "t.B.x"], "tolerance": 0.5},
+        ]
+    ),
+)
+@settings(deadline=None, max_examples=60)
+def test_a_claim_and_its_contrary_are_never_both_shown(
+    first: list[float], second: list[float], claim: dict[str, object]
+) -> None:
+    """Else the same true difference would be one verdict with few seeds, another with many."""
+    found = verdict(claim, {"a_x": first, "b_x": second})
+    if found.p_for is not None and found.p_against is not None:
+        assert max(found.p_for, found.p_against) >= LEVEL
+
+
+def test_a_difference_below_the_negligible_is_not_reproduced_with_any_number_of_seeds() -> None:
+    claim = {**GREATER, "negligible": 1.0}
+    generator = np.random.default_rng(0)
+    for seeds in (50, 400):
+        values = {"a_x": generator.normal(0.5, 1, seeds), "b_x": generator.normal(0, 1, seeds)}
+        assert verdict(claim, values).outcome == "not reproduced"
+
+
 def test_holm_holds_over_the_claims_of_a_table_run_or_not() -> None:
     values = {"a_x": [1.0, 1.3, 1.6, 1.4], "b_x": [0.8, 1.0, 1.2, 0.9]}
     alone = judge(make_paper({"one": GREATER}), results(values))[0]

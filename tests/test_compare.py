@@ -42,6 +42,13 @@ def test_two_sides_have_the_same_p_whichever_comes_first() -> None:
     (there,), (back,) = contrasts(one, other), contrasts(other, one)
     assert there.p_value == pytest.approx(back.p_value)
     assert there.difference == -back.difference
+    far = [group(n, [high + i / 1000 for i in range(10)]) for n, high in (("x", 1), ("y", 0))]
+    (there,), (back,) = contrasts(*far), contrasts(*reversed(far))
+    assert there.p_value == back.p_value
+    # The tail itself, that 1 - p rounds to 0.
+    tail = stats.ttest_ind(*([i / 1000 + high for i in range(10)] for high in (1, 0))).pvalue
+    assert there.p_value == pytest.approx(tail, rel=1e-6, abs=0)
+    assert there.p_value > 0
 
 
 def test_without_spread_there_is_no_test() -> None:

@@ -47,6 +47,11 @@ class Cell:
         return self.metric.removeprefix("untrained/").removeprefix("best/")
 
     @property
+    def is_theory(self) -> bool:
+        """Whether it is what a study's closed form gives, and no measurement."""
+        return self.metric.startswith("theory/")
+
+    @property
     def meaning(self) -> str:
         """The quantity without its origin: a study measures it, and has it from theory too."""
         return self.quantity.removeprefix("measured/").removeprefix("theory/")

@@ -4,12 +4,15 @@ A claim is a conjunction of trials (one a column, or one a step of `monotone`), 
 with two kinds of hypothesis:
 
     claim                         supported by            opposed by (any one)
-    greater [margin m]            difference > m          difference < max(m, negligible)
+    greater [margin m]            difference > m          difference < m
     less                          the same, the two cells exchanged
     equal, tolerance t            > -t and < t (TOST)     > t, < -t
     matches, tolerance t          mean - reported as equal; t is widened by the paper's half-width
     monotone                      `greater` between each two neighbours
     ratio at_least r              a - r b > 0             a - r b < 0, where b > 0 is significant
+
+where m is the margin or, if that is larger, what the claim calls negligible: one bound for both
+hypotheses, so that seeds added to a true difference settle one verdict and never turn it round.
 
 Reproduced: everything supporting is significant at 5 %, so its p-value is the largest of them (an
 intersection-union test needs no correction). Not reproduced: something opposing is, its p-values
@@ -27,49 +30,12 @@ from typing import Literal
 
 from ppr.errors import BadRequest
 from ppr.papers.cells import Cell, Filled, Results, refer
-from ppr.papers.comparisons import (
-    LEVEL,
-    POWER,
-    Shift,
-    holm,
-    one_sample,
-    p_above,
-    p_below,
-    paired,
-    seeds_needed,
-    welch,
-)
-from ppr.papers.schema import Claim, Difference, Equal, Exact, Matches, Monotone, Paper, Ratio
+from ppr.papers.comparisons import LEVEL, POWER, holm, seeds_needed
+from ppr.papers.schema import Claim, Exact, Matches, Monotone, Paper
+from ppr.papers.trials import Bound, Trial, trial
 
 Outcome = Literal["reproduced", "not reproduced", "inconclusive", "not run"]
 OUTCOMES: tuple[Outcome, ...] = ("reproduced", "not reproduced", "inconclusive", "not run")
-
-
-@dataclass(frozen=True)
-class Bound:
-    """The hypothesis that a shift lies above (or below) a value."""
-
-    side: Literal["above", "below"]
-    at: float
-
-    def p_value(self, shift: Shift) -> float:
-        return (p_above if self.side == "above" else p_below)(shift, self.at)
-
-    def distance(self, shift: Shift) -> float:
-        """How far on its own side the estimate lies; negative on the other."""
-        away = shift.estimate - self.at
-        return away if self.side == "above" else -away
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One comparison of a claim; `obstacle` says why its statistics cannot be had."""
-
-    label: str
-    shift: Shift
-    support: tuple[Bound, ...]
-    oppose: tuple[Bound, ...]
-    obstacle: str = ""
 
 
 @dataclass(frozen=True)
@@ -187,76 +153,7 @@ def _trials(claim: Claim, groups: Sequence[tuple[Filled, ...]] | None) -> list[T
     """The claim's statistics; None where a cell has no run."""
     if groups is None or not all(cell.samples for group in groups for cell in group):
         return None
-    return [_trial(claim, group) for group in groups]
-
-
-def _trial(claim: Claim, group: tuple[Filled, ...]) -> Trial:
-    label = " against ".join(f"{f.cell.row}, {f.cell.column}: {f.interval}" for f in group)
-    values = [list(filled.samples.values()) for filled in group]
-    if isinstance(claim, Difference):
-        if claim.than is not None:
-            shift = one_sample(values[0], claim.than)
-        else:
-            shift = _difference(group, claim.paired)
-        if claim.test == "less":
-            shift = -shift
-        return _ordered(label, shift, claim.margin, claim.negligible)
-    if isinstance(claim, Monotone):
-        shift = welch(values[1], values[0])
-        shift = shift if claim.direction == "increasing" else -shift
-        return _ordered(label, shift, 0.0, claim.negligible)
-    if isinstance(claim, Equal):
-        return _equivalent(label, _difference(group, claim.paired), claim.tolerance)
-    if isinstance(claim, Matches):
-        reported = group[0].cell.reported
-        assert reported is not None
-        label += f" against reported {reported.value:g}"
-        shift = one_sample(values[0], reported.value)
-        return _equivalent(label, shift, claim.tolerance + reported.half_width)
-    assert isinstance(claim, Ratio)
-    factor = claim.at_least if claim.at_least is not None else claim.at_most
-    assert factor is not None
-    shift = welch(values[0], values[1], factor)
-    trial = _ordered(label, shift if claim.at_most is None else -shift, 0.0, 0.0)
-    below = one_sample(values[1])
-    if trial.obstacle or (below.testable and p_above(below, 0.0) < LEVEL) or _constant_above(below):
-        return trial
-    obstacle = f"{group[1].cell.row} is not clearly above 0, so a ratio to it says nothing"
-    return Trial(label, shift, trial.support, trial.oppose, obstacle)
-
-
-def _constant_above(shift: Shift) -> bool:
-    return shift.error == 0 and shift.estimate > 0
-
-
-def _difference(group: tuple[Filled, ...], by_seed: bool) -> Shift:
-    first, second = (filled.samples for filled in group)
-    if not by_seed:
-        return welch(list(first.values()), list(second.values()))
-    if not first.keys() & second.keys():
-        return Shift(0.0, ((0.0, 0),))
-    return paired(first, second)
-
-
-def _ordered(label: str, shift: Shift, margin: float, negligible: float) -> Trial:
-    support = (Bound("above", margin),)
-    oppose = (Bound("below", max(margin, negligible)),)
-    return Trial(label, shift, support, oppose, _obstacle(shift))
-
-
-def _equivalent(label: str, shift: Shift, tolerance: float) -> Trial:
-    support = (Bound("above", -tolerance), Bound("below", tolerance))
-    oppose = (Bound("above", tolerance), Bound("below", -tolerance))
-    return Trial(label, shift, support, oppose, _obstacle(shift))
-
-
-def _obstacle(shift: Shift) -> str:
-    if shift.testable:
-        return ""
-    fewest = min(n for _, n in shift.parts)
-    if fewest < 2:
-        return f"n={fewest}: a test needs two seeds or more"
-    return "no spread over the seeds: a t-test needs some"
+    return [trial(claim, group) for group in groups]
 
 
 def _p_for(trials: list[Trial] | None) -> float:
@@ -283,22 +180,36 @@ def _decide(
     if trials is None:
         return Verdict(*about, "not run", _without_runs(groups))
     p_for, p_against = p_values
-    told = "; ".join(trial.label for trial in trials)
+    told = "; ".join(map(str, trials))
     if p_for < LEVEL:
-        return Verdict(*about, "reproduced", f"{told}; p = {p_for:.2g}", p_for, p_against)
+        return Verdict(*about, "reproduced", f"{told}: shown, p = {p_for:.2g}", *p_values)
     if p_against < LEVEL:
-        reason = f"{told}; p = {p_against:.2g} for the opposite"
-        return Verdict(*about, "not reproduced", reason, p_for, p_against)
+        return Verdict(
+            *about, "not reproduced", f"{told}: {_refuted(trials, p_against)}", *p_values
+        )
     obstacles = [f"{trial.label}: {trial.obstacle}" for trial in trials if trial.obstacle]
     if obstacles:
-        return Verdict(*about, "inconclusive", "; ".join(obstacles), p_for, p_against)
-    more = _more_seeds(trials, LEVEL / family)
+        return Verdict(*about, "inconclusive", "; ".join(obstacles), *p_values)
+    more, side = _more_seeds(trials, LEVEL / family)
     if more is None:
         need = "more than 1000 seeds would be needed to decide so small a difference"
     else:
-        need = f"{more} more seeds in each cell would likely decide it"
-    reason = f"{told}; p = {p_for:.2g}; {need}"
-    return Verdict(*about, "inconclusive", reason, p_for, p_against, more)
+        need = f"{more} more seeds in each cell would likely decide it, {side} the claim"
+    reason = f"{told}: not decided, p = {p_for:.2g} for it and {p_against:.2g} against; {need}"
+    return Verdict(*about, "inconclusive", reason, *p_values, more)
+
+
+def _refuted(trials: list[Trial], p_against: float) -> str:
+    """What was shown against a claim: the opposite only where that is significant as well."""
+    tested = [trial for trial in trials if not trial.obstacle]
+    tried = sum(len(trial.oppose) for trial in trials)
+    worst = min(tested, key=lambda t: min(bound.p_value(t.shift) for bound in t.oppose))
+    where = f" of {worst.name}" if len(trials) > 1 else ""
+    if worst.opposite is None:
+        return f"shown not to be so{where}, p = {p_against:.2g}"
+    if worst.support[0].at == worst.opposite or tried * worst.p_opposite() < LEVEL:
+        return f"the opposite is shown{where}, p = {p_against:.2g}"
+    return f"the margin is shown to be missed{where}, p = {p_against:.2g}"
 
 
 def _without_runs(groups: Sequence[tuple[Filled, ...]]) -> str:
@@ -306,8 +217,9 @@ def _without_runs(groups: Sequence[tuple[Filled, ...]]) -> str:
     return "no finished run of " + ", ".join(sorted(empty))
 
 
-def _more_seeds(trials: list[Trial], level: float) -> int | None:
-    """How many seeds more would likely decide a claim, if means and spreads stay as they are.
+def _more_seeds(trials: list[Trial], level: float) -> tuple[int | None, str]:
+    """How many seeds more would likely decide a claim, if means and spreads stay as they are, and
+    whether they would be `for` it or `against`.
 
     One opposing trial refutes a claim, so the cheapest of those decides; else all must support it.
     """
@@ -315,10 +227,10 @@ def _more_seeds(trials: list[Trial], level: float) -> int | None:
     against = [(t, b) for t in trials for b in t.oppose if b.distance(t.shift) > 0]
     if against:
         needed = [_seeds(trial, bound, level / tried) for trial, bound in against]
-        return min((n for n in needed if n is not None), default=None)
+        return min((n for n in needed if n is not None), default=None), "against"
     needed = [_seeds(trial, bound, level) for trial in trials for bound in trial.support]
     known = [n for n in needed if n is not None]
-    return max(known) if len(known) == len(needed) else None
+    return (max(known) if len(known) == len(needed) else None), "for"
 
 
 def _seeds(trial: Trial, bound: Bound, level: float) -> int | None:
@@ -335,26 +247,37 @@ def _exact(
     """Every run within `precision` of the truth, relative to it (absolute where it is 0)."""
     if not all(filled.samples for group in groups for filled in group):
         return Verdict(*about, "not run", _without_runs(groups))
-    worst, runs = ("", 0.0), 0
-    for group in groups:
-        for seed, value in group[0].samples.items():
-            truth = _truth(claim, group, seed)
-            if truth is None:
-                continue
-            runs += 1
-            beyond = abs(value - truth)
-            if (claim.at_least is not None and value > truth) or (
-                claim.at_most is not None and value < truth
-            ):
-                beyond = 0.0
-            error = beyond / (abs(truth) or 1.0)
-            if error >= worst[1]:
-                worst = f"{group[0].cell.place} seed={seed}: {value!r} against {truth!r}", error
-    if not runs:
+    found = [
+        (
+            _beyond(claim, value, truth) / (abs(truth) or 1.0),
+            group[0].cell.place,
+            seed,
+            value,
+            truth,
+        )
+        for group in groups
+        for seed, value in group[0].samples.items()
+        if (truth := _truth(claim, group, seed)) is not None
+    ]
+    if not found:
         return Verdict(*about, "inconclusive", "the two cells have no seed in common")
-    outcome: Outcome = "reproduced" if worst[1] <= claim.precision else "not reproduced"
-    reason = f"worst of {runs} runs: {worst[0]}, relative error {worst[1]:.2g}"
-    return Verdict(*about, outcome, f"{reason} (allowed {claim.precision:g})")
+    error, place, seed, value, truth = max(found, key=lambda run: run[0])
+    outcome: Outcome = "reproduced" if error <= claim.precision else "not reproduced"
+    side = "at least " if claim.at_least is not None else "at most " * (claim.at_most is not None)
+    reason = (
+        f"worst of {len(found)} runs, {place} seed={seed}: {value:.6g}, {side}{truth:.6g} asked"
+    )
+    if error > 0 or claim.bound is None:
+        of_it = " of it" if truth else ""
+        reason += f"; off by {error:.2g}{of_it}, {claim.precision:g} allowed"
+    return Verdict(*about, outcome, reason)
+
+
+def _beyond(claim: Exact, value: float, truth: float) -> float:
+    """How far a value is from the truth; of a bound, on its wrong side, so negative within it."""
+    if claim.at_least is not None:
+        return truth - value
+    return value - truth if claim.at_most is not None else abs(value - truth)
 
 
 def _truth(claim: Exact, group: tuple[Filled, ...], seed: int) -> float | None:

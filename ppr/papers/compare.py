@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ppr.errors import BadRequest
-from ppr.papers.comparisons import p_above, welch
+from ppr.papers.comparisons import p_above, p_below, welch
 from ppr.results.metrics import metrics
 from ppr.results.select import config_values, named
 from ppr.results.statistics import Interval, mean_interval, t_quantile
@@ -82,7 +82,6 @@ def _contrast(metric: str, first: list[float], second: list[float]) -> Contrast:
     half_width = p_value = None
     if shift.testable:
         half_width = t_quantile(shift.freedom) * shift.error
-        above = p_above(shift, 0.0)
-        p_value = 2 * min(above, 1 - above)
+        p_value = 2 * min(p_above(shift, 0.0), p_below(shift, 0.0))
     means = mean_interval(first), mean_interval(second)
     return Contrast(metric, *means, shift.estimate, half_width, p_value)

@@ -136,8 +136,8 @@ class _Claim(_Part):
 class Difference(_Claim):
     """`greater`, `less`: the first cell against the second, or against the number `than`.
 
-    `margin`: by how much at least. `negligible`: a difference below this counts as none, so that
-    the claim can be found not reproduced where the two are practically the same.
+    `margin`: by how much at least, as the paper says. `negligible`: a difference below this counts
+    as none, though the paper names no margin; the larger of the two is what is asked.
     """
 
     test: Literal["greater", "less"]

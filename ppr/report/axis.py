@@ -51,7 +51,7 @@ def _curve(index: int, row: str, points: list[tuple[float, Filled]]) -> Curve:
     xs = [x for x, _ in points]
     intervals = [filled.interval for _, filled in points if filled.interval]
     means = [interval.mean for interval in intervals]
-    if points[0][1].cell.metric.startswith("theory/"):
+    if points[0][1].cell.is_theory:
         return Curve(index, row, xs, means, None, 1, "line")
     halves = [math.nan if i.half_width is None else i.half_width for i in intervals]
     return Curve(index, row, xs, means, halves, min(i.n for i in intervals), "points")

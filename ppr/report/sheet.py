@@ -69,14 +69,15 @@ def reproduced(filled: Filled) -> str:
     if interval is None:
         return ""
     if interval.half_width is None:
-        return f"{interval.mean:.{places}f} (n=1, no interval)"
+        # A closed form does not depend on the seed; that all are equal says nothing there.
+        without = "" if filled.cell.is_theory else f" ({interval.without})"
+        return f"{interval.mean:.{places}f}{without}"
     # An interval must not be rounded away: ± 0.0 would say that there is no doubt.
-    if interval.half_width > 0:
-        needed = math.ceil(-math.log10(interval.half_width))
-        if needed > places + MOST_EXTRA_PLACES:
-            half = f"{interval.half_width:.0e}"
-            return f"{interval.mean:.{places}f} ± {half} (n={interval.n})"
-        places = max(places, needed)
+    needed = math.ceil(-math.log10(interval.half_width))
+    if needed > places + MOST_EXTRA_PLACES:
+        half = f"{interval.half_width:.0e}"
+        return f"{interval.mean:.{places}f} ± {half} (n={interval.n})"
+    places = max(places, needed)
     return f"{interval.mean:.{places}f} ± {interval.half_width:.{places}f} (n={interval.n})"
 
 

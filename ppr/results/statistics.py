@@ -17,7 +17,11 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean over `n` seeds; `half_width` is None when one seed says nothing about the spread."""
+    """A mean over `n` seeds; `half_width` is None where they say nothing about the spread.
+
+    That is so of one seed, and of several that are all equal: accuracies that are all 499 of 500
+    would give an interval of width 0, which holds the true mean far less often than 95 %.
+    """
 
     mean: float
     half_width: float | None
@@ -25,13 +29,18 @@ class Interval:
 
     def __str__(self) -> str:
         if self.half_width is None:
-            return f"{self.mean:#.4g} (n=1, no interval)"
+            return f"{f'{self.mean:#.4g}'.rstrip('.')} ({self.without})"
         # The interval's two leading digits say how many digits of the mean mean anything.
-        decimals = 1 - math.floor(math.log10(self.half_width)) if self.half_width > 0 else 4
+        decimals = 1 - math.floor(math.log10(self.half_width))
         if decimals > 6:
             return f"{self.mean:#.4g} ± {self.half_width:.1e} (n={self.n})"
         decimals = max(decimals, 0)
         return f"{self.mean:.{decimals}f} ± {self.half_width:.{decimals}f} (n={self.n})"
+
+    @property
+    def without(self) -> str:
+        """Beside a mean without an interval: of how many seeds, and why there is none."""
+        return "n=1, no interval" if self.n == 1 else f"n={self.n}, all equal"
 
 
 def mean_interval(values: Iterable[float]) -> Interval:
@@ -45,9 +54,8 @@ def mean_interval(values: Iterable[float]) -> Interval:
         raise ValueError(f"a mean needs one or more finite values, not {sample}")
     n = len(sample)
     mean = statistics.fmean(sample)
-    if n == 1:
-        return Interval(mean, None, n)
-    return Interval(mean, t_quantile(n - 1) * statistics.stdev(sample) / math.sqrt(n), n)
+    error = statistics.stdev(sample) / math.sqrt(n) if n > 1 else 0.0
+    return Interval(mean, t_quantile(n - 1) * error if error else None, n)
 
 
 def t_quantile(freedom: float, confidence: float = CONFIDENCE) -> float:
