@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import math
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import ppr
 from ppr import registry
 from ppr.errors import BadRequest
 from ppr.optimizers.muon import COEFFICIENTS, newton_schulz
+from ppr.optimizers.norms import largest, norms, total_norm
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 STEPS = 4
@@ -307,3 +309,52 @@ def test_presets_build():
         fields = yaml.safe_load(preset.read_text())
         optimizer = ppr.build("optimizer", fields.pop("name"), network(), **fields)
         assert isinstance(optimizer, torch.optim.Optimizer)
+
+
+# --- lengths whose squares float32 cannot hold ------------------------------------------------
+
+LENGTHS = [0.0, 1e-40, 1e-25, 1e-12, 1.0, 1e12, 1e25, 5e37]
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_norms_are_those_of_float64(length):
+    parts = [torch.tensor([3.0, -4.0]) * length, torch.full((2, 2), length), torch.zeros(3)]
+    wide = [part.double() for part in parts]
+    expected = torch.stack([part.norm() for part in wide]).float()
+    torch.testing.assert_close(norms(parts), expected, rtol=1e-6, atol=2e-45)
+    whole = torch.cat([part.flatten() for part in wide]).norm().float()
+    torch.testing.assert_close(total_norm(parts), whole, rtol=1e-6, atol=2e-45)
+
+
+def test_norms_have_torchs_bits_where_torch_is_right():
+    parts = [torch.randn(7, 5, generator=torch.Generator().manual_seed(n)) for n in range(9)]
+    assert torch.equal(norms(parts), torch.stack([part.norm() for part in parts]))
+    assert torch.equal(total_norm(parts), nn.utils.get_total_norm(parts))
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_norms_hide_nothing_that_is_not_finite(bad):
+    parts = [torch.ones(3), torch.tensor([1.0, bad])]
+    assert norms(parts).isfinite().tolist() == [True, False]
+    assert not total_norm(parts).isfinite()
+    assert largest(parts).isfinite().tolist() == [True, False]
+
+
+@pytest.mark.parametrize("length", [1e-25, 1e-12, 1.0, 1e12, 1e25])
+def test_lars_steps_are_as_long_as_the_weights_say_whatever_the_gradients_length(length):
+    layer = nn.Linear(2, 2, bias=False)
+    nn.init.eye_(layer.weight)
+    start = layer.weight.detach().clone()
+    fields = {"lr": 2.0, "trust": 0.01, "momentum": 0.0, "weight_decay": 0.0}
+    optimizer = ppr.build("optimizer", "lars", layer, **fields)
+    layer.weight.grad = torch.tensor([[3.0, 0.0], [0.0, 4.0]]) * length
+    optimizer.step()
+    moved = (start - layer.weight).detach()
+    expected = torch.tensor([[0.6, 0.0], [0.0, 0.8]]) * 2.0 * 0.01 * 2**0.5
+    torch.testing.assert_close(moved, expected, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("length", [1.0, 1e25])
+def test_muon_takes_the_direction_of_a_gradient_of_any_length(length):
+    update = newton_schulz(torch.tensor([[3.0, 0.0], [0.0, 4.0]]) * length, 5)
+    torch.testing.assert_close(update.float().diagonal(), torch.ones(2), rtol=0, atol=0.35)

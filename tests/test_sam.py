@@ -56,7 +56,7 @@ def test_a_step_is_the_equation(rho: float) -> None:
     torch.testing.assert_close(model.bias.detach(), bias - 0.3 * (g_b + 0.1 * bias))
 
 
-@pytest.mark.parametrize("length", [0.0, 1e-15, 1e15])
+@pytest.mark.parametrize("length", [0.0, 1e-30, 1e-15, 1e15, 1e30])
 def test_the_ascent_does_not_depend_on_the_gradients_length(length: float) -> None:
     """As a loss scale makes it: only its direction counts, and zero has none."""
     model = nn.Linear(2, 1, bias=False)

@@ -12,7 +12,8 @@ This is `LARSOptimizer` (lars_optimizer.py) of https://github.com/google-researc
 defaults: norms are L2, the learning rate enters the momentum. Without `decay_norm_and_bias`, the
 parameters with at most one dimension have neither weight decay nor scaling (q_t = 1): the same
 list excludes them from both there, and in main.py of
-https://github.com/facebookresearch/barlowtwins.
+https://github.com/facebookresearch/barlowtwins. The norms are right for a d_t of any length (see
+norms.py): lr * q_t * d_t is lr * trust * |w_t| long.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from torch import Tensor, nn
 
 from ppr.fields import Fraction, NonNegative, Positive
 from ppr.optimizers.groups import decay_groups
+from ppr.optimizers.norms import norms
 from ppr.registry import component
 
 
@@ -53,9 +55,9 @@ class LARS(torch.optim.Optimizer):
             [weight.grad for weight in weights], weights, alpha=group["weight_decay"]
         )
         if group["scaled"]:
-            sizes = torch.stack(torch._foreach_norm(weights))
-            ratios = group["trust"] * sizes / torch.stack(torch._foreach_norm(steps))
-            usable = ratios.isfinite() & (ratios > 0)
+            sizes, lengths = norms(weights), norms(steps)
+            ratios = (group["trust"] * sizes / lengths).clamp(max=torch.finfo(sizes.dtype).max)
+            usable = (sizes > 0) & (lengths > 0)
             torch._foreach_mul_(steps, list(torch.where(usable, ratios, 1.0).unbind()))
         momenta = [self._momentum(weight) for weight in weights]
         torch._foreach_mul_(momenta, group["momentum"])

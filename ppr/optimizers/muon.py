@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from ppr.errors import BadRequest
 from ppr.fields import Count, Fraction, NonNegative, Positive
 from ppr.optimizers.groups import decay_groups, fused
+from ppr.optimizers.norms import norms
 from ppr.registry import component
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -45,7 +46,7 @@ def newton_schulz(update: Tensor, iterations: int) -> Tensor:
     X = update.bfloat16()
     tall = X.shape[0] > X.shape[1]
     X = X.T if tall else X
-    X = X / X.norm().clamp(min=EPS)
+    X = X / norms([X])[0].clamp(min=EPS)
     for _ in range(iterations):
         A = X @ X.T
         X = torch.addmm(X, torch.addmm(A, A, A, beta=b, alpha=c), X, beta=a)

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from ppr.errors import BadRequest
 from ppr.fields import Fraction, NonNegative, Positive
 from ppr.optimizers.groups import decay_groups, fused
+from ppr.optimizers.norms import total_norm
 from ppr.optimizers.two_pass import TwoPass
 from ppr.registry import component
 
@@ -60,7 +61,7 @@ class SAM(torch.optim.SGD, TwoPass):
         self._moved = [p for p in parameters if p.grad is not None]
         self._kept = [p.clone() for p in self._moved]
         gradients = [p.grad for p in self._moved if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
+        norm = total_norm(gradients)
         length = self.rho / norm.clamp(min=torch.finfo(norm.dtype).tiny)
         torch._foreach_add_(self._moved, list(torch._foreach_mul(gradients, length)))
 
