@@ -15,23 +15,23 @@ Limited Setup", arXiv 2101.06983, section 3.2; `engine.micro_batch`):
 
 holds the activations of one micro-batch only, at the price of a second forward pass. The gradient
 is exactly that of the whole batch for a network that treats samples one by one. BatchNorm does
-not: it normalises over the micro-batch, in both passes alike, and updates its running statistics
-once for each micro-batch, in the second pass alone.
+not: it normalises over the micro-batch, in both passes alike. What a forward pass writes (running
+statistics, the vectors of spectral norm) it writes once for each micro-batch: the first pass leaves
+no trace, and the second sees what the first has seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.parallel import DistributedDataParallel
 
 from ppr.engine import distributed
 from ppr.engine.batches import Batch
+from ppr.engine.buffers import buffers_kept
 from ppr.engine.device import autocast
 from ppr.engine.seeding import random_states, restore_random_states
 from ppr.errors import BadRequest
@@ -89,7 +89,7 @@ class Gradients:
         inputs, batch = self._prepared(batch, random)
         cuts = torch.split(self._by_sample(inputs), micro, dim=1)
         states, outputs = [], []
-        with torch.no_grad(), statistics_kept(self.task):
+        with torch.no_grad(), buffers_kept(self.task):
             for cut in cuts:
                 states.append(random_states(self.device))
                 outputs.append(self._by_sample(self._outputs(self.network, cut.flatten(0, 1))))
@@ -173,20 +173,6 @@ def _replicated(network: Any, device: torch.device) -> DistributedDataParallel:
     ddp(None).backward()
     network.zero_grad(set_to_none=True)
     return ddp
-
-
-@contextmanager
-def statistics_kept(module: nn.Module) -> Iterator[None]:
-    """Normalise by the batch inside, but leave the running statistics as they are."""
-    norms = [part for part in module.modules() if isinstance(part, _NormBase)]
-    tracking = [part for part in norms if part.track_running_stats]
-    for part in tracking:
-        part.track_running_stats = False
-    try:
-        yield
-    finally:
-        for part in tracking:
-            part.track_running_stats = True
 
 
 def _check_parts(task: TrainingTask, accumulate: int, micro_batch: int | None) -> None:

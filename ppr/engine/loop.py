@@ -7,6 +7,7 @@ there and are read every `log_every` steps.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -18,16 +19,19 @@ from torch import Tensor
 
 from ppr.engine import distributed
 from ppr.engine.batches import Batch, Batches, total_steps
+from ppr.engine.buffers import Kept, buffers_kept
 from ppr.engine.checkpoints import checkpoints, load_checkpoint, save_checkpoint
 from ppr.engine.device import autocast
 from ppr.engine.ema import MovingAverage
-from ppr.engine.gradients import Gradients, statistics_kept
+from ppr.engine.gradients import Gradients
 from ppr.engine.interrupts import Interrupted
 from ppr.engine.meter import Meter
 from ppr.engine.seeding import generator, random_states, restore_random_states
+from ppr.engine.soundness import DEAD_AFTER, agreed, soundness
 from ppr.engine.sync_batchnorm import synchronise_batchnorm
 from ppr.errors import BadRequest, RunFailed
 from ppr.evaluators.subject import evaluating
+from ppr.optimizers.norms import clip
 from ppr.optimizers.two_pass import TwoPass
 from ppr.results.files import MetricsLog
 from ppr.tasks.bench import Bench
@@ -74,7 +78,9 @@ class Loop:
         )
         self.meter = Meter()
         self.step = 0
+        self.skips = settings.nonfinite == "skip" or self.scaler.is_enabled()
         self.skipped = 0
+        self.skipped_since: int | None = None
         self.seconds = self._logged = 0.0
         self._since = self._saved = time.perf_counter()
         self.extra: dict[str, Any] = {}
@@ -84,7 +90,7 @@ class Loop:
         """Train from where the newest checkpoint left off, or from the start.
 
         Raises:
-            RunFailed: the loss is not finite.
+            RunFailed: the loss or its gradient is not finite.
             Interrupted: a signal asked to stop; a checkpoint has been saved.
         """
         self.resume()
@@ -113,29 +119,62 @@ class Loop:
         self._votes.settle()
 
     def update(self, batch: Batch) -> None:
-        """One optimizer step."""
+        """One optimizer step, or none where its loss or gradient is not finite and `skips` is set.
+
+        What is not taken leaves no trace but in the count: weights, buffers, averages stay.
+        """
         self.task.advance(self.step / self.total)
         self.optimizer.zero_grad(set_to_none=True)
+        before = Kept(self.task) if self.skips else None
         values = self.backward(batch)
-        if self.settings.nonfinite == "skip" and not bool(torch.isfinite(values["loss"])):
-            self.skipped += 1  # this option costs a device synchronisation a step
+        sound = soundness(values["loss"], self.task.parameters())
+        if before is not None and self._refused(*agreed(sound)):
+            before.restore()
             return
         if self.settings.clip_norm is not None:
             self.scaler.unscale_(self.optimizer)
-            torch.nn.utils.clip_grad_norm_(self.task.parameters(), self.settings.clip_norm)
+            clip(self.task.parameters(), self.settings.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         with torch.no_grad():
             self.task.after_step()
         if self.ema is not None:
             self.ema.update()
-        self.meter.add(values)
+        self.meter.add(self.step + 1, values, sound.all())
+
+    def _refused(self, loss: bool, gradient: bool) -> bool:
+        """Whether a step with such a loss and gradient, finite or not, is skipped; counts it then.
+
+        Raises:
+            RunFailed: nothing but skipped steps would follow.
+        """
+        if loss and gradient:
+            self.skipped_since = None
+            return False
+        if not loss and self.settings.nonfinite == "stop":
+            return False  # the run stops when it next reads its metrics
+        if loss:  # too large a loss scale, perhaps: the scaler then takes a smaller one
+            self.scaler.unscale_(self.optimizer)
+            self.scaler.update()
+        self.skipped += 1
+        if self.skipped_since is None:
+            self.skipped_since = self.step
+        in_a_row, lr = self.step + 1 - self.skipped_since, self._rate(self.skipped_since)
+        ends = self.step + 1 == self.total and not self.scaler.is_enabled()
+        if in_a_row >= DEAD_AFTER or (ends and in_a_row >= self.batches.steps_per_epoch):
+            raise RunFailed(
+                f"every step from step {self.skipped_since + 1} to {self.step + 1} was skipped: "
+                f"the {'gradient' if loss else 'loss'} is not finite (learning rate {lr:.4g}); "
+                "try a smaller optimizer.lr or engine.clip_norm"
+            )
+        return True
 
     def backward(self, batch: Batch) -> dict[str, Tensor]:
         """Add the gradient of a batch to the parameters; the loss and what is logged beside it.
 
         For an optimizer of two passes that is the gradient where its `ascend` has gone, with the
-        random numbers of the first pass; batch norm keeps the first pass's statistics.
+        random numbers of the first pass; what the second pass writes into buffers is undone. Its
+        loss is not logged, but stands for the first one's where it is not finite.
         """
         if not isinstance(self.optimizer, TwoPass):
             return self.gradients.backward(batch, self.random)
@@ -145,10 +184,10 @@ class Loop:
         self.optimizer.zero_grad(set_to_none=True)
         self.random.set_state(drawn[0])
         restore_random_states(drawn[1], self.device)
-        with statistics_kept(self.task):
-            self.gradients.backward(batch, self.random)
+        with buffers_kept(self.task):
+            there = self.gradients.backward(batch, self.random)["loss"]
         self.optimizer.descend()
-        return values
+        return values | {"loss": torch.where(there.isfinite(), values["loss"], there)}
 
     @torch.no_grad()
     def _embed(self, inputs: Tensor, random: torch.Generator) -> Tensor:
@@ -157,6 +196,10 @@ class Loop:
         with evaluating(task), autocast(self.device, self.bench.precision):
             pairs: Tensor = task.embed_pairs(inputs, random)
         return pairs.float()
+
+    def _rate(self, step: int) -> float:
+        """The learning rate of a step, counted from 0."""
+        return float(self.base_rates[0] * self.factor(step))
 
     def set_rate(self) -> None:
         factor = self.factor(self.step)
@@ -194,16 +237,16 @@ class Loop:
         self._since = now
 
     def _check_finite(self) -> None:
-        back = self.meter.first_nonfinite()
-        if back is not None:
-            step = self.step - self.meter.steps + back
-            lr = self.base_rates[0] * self.factor(step)
+        found = self.meter.first_unsound()
+        if found is not None:
+            step, loss = found
+            what, lr = "gradient" if math.isfinite(loss) else "loss", self._rate(step - 1)
             saved: list[Path] = checkpoints(self.bench.folder / "checkpoints")
             last = str(saved[0]) if saved else "none yet"
             raise RunFailed(
-                f"the loss is not finite at step {step + 1} (learning rate {lr:.4g}); last good "
-                f"checkpoint: {last}; try a smaller optimizer.lr, engine.clip_norm or "
-                "engine.nonfinite=skip"
+                f"the {what} is not finite at step {step} (learning rate {lr:.4g}); last good "
+                f"checkpoint: {last}; try a smaller optimizer.lr or engine.clip_norm, or, where "
+                "single batches are to blame, engine.nonfinite=skip"
             )
 
     def save(self) -> None:
@@ -224,6 +267,7 @@ class Loop:
             "metrics_bytes": self.metrics.offset if distributed.is_main() else 0,
             "seconds": self.seconds,
             "skipped": self.skipped,
+            "skipped_since": self.skipped_since,
             "chosen": self.batches.chosen,
             "extra": self.extra,
         }
@@ -269,5 +313,6 @@ class Loop:
             self.metrics.truncate(state["metrics_bytes"])
         self.seconds = state["seconds"]
         self.skipped = state["skipped"]
+        self.skipped_since = state["skipped_since"]
         self.batches.chosen = state.get("chosen")
         self.extra = state["extra"]

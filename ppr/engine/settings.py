@@ -31,7 +31,9 @@ class EngineSettings:
             parts, so contrastive tasks refuse it.
         clip_norm: largest global gradient norm.
         ema_decay: keep an exponential moving average of the weights and evaluate that.
-        nonfinite: what a NaN or infinite loss does: stop the run, or skip the step.
+        nonfinite: what a NaN or infinite loss or gradient does: stop the run, or skip the step,
+            which then leaves no trace but in the count. Steps that fp16's loss scale spoils are
+            always skipped so.
         evaluate_every: epochs between evaluations on the validation split; 0 for none.
         monitor: the validation metric, as "knn/top1", whose best epoch is kept; after a minus,
             as "-perplexity/nll", that where it is least.

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from ppr.engine.batches import Batch, Batches
 from ppr.engine.loop import Loop
 from ppr.engine.train import Training
-from ppr.engine.vectorise import Refused, VectorisedStep, plain_attributes
+from ppr.engine.vectorise import SOUND, Refused, VectorisedStep, plain_attributes
 from ppr.errors import RunFailed
+from ppr.optimizers.norms import clip
 from ppr.optimizers.two_pass import TwoPass
 from ppr.tasks.training import TrainingTask
 
@@ -59,6 +60,7 @@ class StackedLoop(Loop):
         )
         self._gradients: list[Tensor] = []
         self._values: list[dict[str, Tensor]] = []
+        self._numbers: list[int] = []
 
     # ------------------------------------------------------------------ a step
 
@@ -70,13 +72,14 @@ class StackedLoop(Loop):
         self._hand_out(gradients)
         if self.settings.clip_norm is not None:
             for loop in self.loops:
-                torch.nn.utils.clip_grad_norm_(loop.task.parameters(), self.settings.clip_norm)
+                clip(loop.task.parameters(), self.settings.clip_norm)
         for optimizer in self.optimizers:
             optimizer.step()
         for loop in self.loops:
             if loop.ema is not None:
                 loop.ema.update()
         self._values.append(values)
+        self._numbers.append(self.step + 1)
 
     def set_rate(self) -> None:
         factor = self.factor(self.step)
@@ -128,10 +131,14 @@ class StackedLoop(Loop):
         }
         for seed, loop in enumerate(self.loops):
             loop.step = self.step
-            loop.meter.extend({key: values[seed] for key, values in since.items()})
+            if since:
+                own = {key: values[seed] for key, values in since.items()}
+                sound = own.pop(SOUND)
+                loop.meter.extend(self._numbers, own, sound)
             for group, rate in zip(loop.optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate
         self._values.clear()
+        self._numbers.clear()
 
     def log(self) -> None:
         self._each(lambda training: training.loop.log())

@@ -13,6 +13,7 @@ kept in a module changes, and a step that changes one itself, or draws random nu
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -31,6 +32,9 @@ from ppr.tasks.training import TrainingTask
 _PLAIN = (bool, int, float, str, tuple, type(None))
 
 Values = dict[str, Tensor]
+
+SOUND = "sound"
+"""The name among a step's values of whether each seed's loss and gradient are finite."""
 
 
 class Refused(BadRequest):
@@ -65,7 +69,7 @@ class VectorisedStep:
         self.used: list[str] = []
 
     def __call__(self, batch: Batch) -> tuple[Values, list[Tensor]]:
-        """The logged values [S], and the gradients of the parameters `used`."""
+        """The logged values [S], `SOUND` among them, and the gradients of the parameters `used`."""
         constants = [*batch.inputs.shape, *(space.get(key) for space, key in self._slots)]
         if self._traced is None or constants != self._constants:
             self._trace(batch)
@@ -99,6 +103,7 @@ class VectorisedStep:
             values["loss"].sum(), list(trained.values()), allow_unused=True
         )
         found = {n: g for n, g in zip(trained, gradients, strict=True) if g is not None}
+        values[SOUND] = _sound(values["loss"], list(found.values()))
         self.names = list(values)
         self.used = [name.removeprefix("task.") for name in found]
         return [value.detach() for value in values.values()] + list(found.values())
@@ -173,6 +178,12 @@ def plain_attributes(module: nn.Module) -> Sequence[tuple[dict[str, Any], str]]:
         for key, value in space.items()
         if isinstance(value, _PLAIN)
     ]
+
+
+def _sound(loss: Tensor, gradients: Sequence[Tensor]) -> Tensor:
+    """Whether each seed's loss and gradient are finite, [S]."""
+    most = [torch.linalg.vector_norm(g.flatten(1), math.inf, dim=1) for g in gradients]
+    return torch.stack([loss, *most]).isfinite().all(0)
 
 
 def _equal(one: Any, other: Any) -> bool:

@@ -30,6 +30,7 @@ from torch.nn import functional as F
 from ppr.errors import BadRequest, RunFailed
 from ppr.evaluators.subject import Subject, evaluating
 from ppr.fields import Count, Positive
+from ppr.optimizers.norms import total_norm
 from ppr.registry import component
 
 WHERE = "evaluator.sharpness"
@@ -63,7 +64,7 @@ class Sharpness:
         eigenvalue, done = torch.inf, 0
         with evaluating(network), torch.enable_grad():
             while done < self.iterations:
-                torch._foreach_mul_(vector, 1 / torch.nn.utils.get_total_norm(vector))
+                torch._foreach_mul_(vector, 1 / total_norm(vector))
                 product, loss = self._product(subject, network, parameters, vector)
                 before, eigenvalue = eigenvalue, _dot(vector, product).item()
                 done += 1

@@ -11,10 +11,10 @@ so that between the two bounds it has torch's own bits.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 _SMALLEST = 2.0**-50
 """Largest entries below this are too near to where squares underflow, 2^-63."""
@@ -47,3 +47,10 @@ def _chosen(plain: Tensor, scaled: Tensor, unit: Tensor) -> Tensor:
     """The norms as torch has them, but for those whose squares leave the type's range."""
     leaves = unit.isfinite() & (~plain.isfinite() | (unit < _SMALLEST))
     return torch.where(leaves, scaled, plain)
+
+
+def clip(parameters: Iterable[nn.Parameter], longest: float) -> None:
+    """Shorten the gradient of all parameters to the norm `longest` where it is longer."""
+    given = [parameter for parameter in parameters if parameter.grad is not None]
+    norm = total_norm([parameter.grad for parameter in given if parameter.grad is not None])
+    torch.nn.utils.clip_grads_with_norm_(given, longest, norm)

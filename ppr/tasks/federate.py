@@ -30,6 +30,7 @@ ppr/tasks/per_task.py.
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -40,12 +41,12 @@ from torch.nn.utils import parameters_to_vector
 
 from ppr.data.dataset import Split
 from ppr.engine.batches import Batch
+from ppr.engine.buffers import buffers_kept
 from ppr.engine.checkpoints import WEIGHTS, load_checkpoint, save_checkpoint, save_weights
-from ppr.engine.gradients import statistics_kept
 from ppr.engine.interrupts import Interrupted
 from ppr.engine.seeding import derive, generator, seed_everything
 from ppr.engine.train import evaluate
-from ppr.errors import BadRequest
+from ppr.errors import BadRequest, RunFailed
 from ppr.fields import Count, NonNegative, Positive, Whole
 from ppr.registry import component
 from ppr.results.files import MetricsLog
@@ -138,6 +139,10 @@ class Federate(Classify):
         for number in range(state["round"], total):
             began = time.perf_counter()
             values = {"train/loss": self.play(number)}
+            if not math.isfinite(values["train/loss"]):
+                raise RunFailed(
+                    f"a local loss is not finite in round {number + 1}; try a smaller optimizer.lr"
+                )
             seen = self.local_epochs * sum(map(len, self.shares[number // self.rounds]))
             rate = seen / (time.perf_counter() - began)
             if (number + 1) % self.rounds == 0:
@@ -274,7 +279,7 @@ class Federate(Classify):
             rows = rows[torch.randperm(len(rows), generator=random)[: self.reference]]
             augment = generator(self.bench.device, self.bench.seed, "reference", number, client)
             self.zero_grad()
-            with statistics_kept(self):
+            with buffers_kept(self):
                 torch.autograd.backward(self._loss_of(rows, augment))
             found.append(self._gradient())
         self.zero_grad()
