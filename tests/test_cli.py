@@ -211,7 +211,7 @@ def test_words_are_completed(case):
     assert COMPLETED[case] in done.stdout.replace(",", "\n").split(), (done.stdout, done.stderr)
 
 
-EXPERIMENTS = usage.config_files("experiment")
+EXPERIMENTS = places.config_files("experiment")
 
 
 def choices(name: str) -> dict[str, str]:
@@ -274,7 +274,7 @@ def test_every_component_is_described_and_has_a_summary(kind, name):
 
 @pytest.mark.parametrize("kind", registry.KINDS)
 def test_every_option_names_a_component_and_only_its_fields(kind):
-    for option, path in usage.config_files(kind).items():
+    for option, path in places.config_files(kind).items():
         node = dict(usage.read_yaml(path))
         spec = registry.describe(kind, node.pop("name"))
         assert set(node) <= set(spec.fields), option

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ppr.config import usage
+from ppr.config import places, usage
 from ppr.config.compose import compose, expand
 from ppr.config.identity import variant_id
 from ppr.config.places import add_config_dir
 from ppr.engine.settings import MACHINE_FIELDS
 from ppr.errors import BadRequest
 
-EXPERIMENTS = sorted(usage.config_files("experiment"))
+EXPERIMENTS = sorted(places.config_files("experiment"))
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -21,7 +21,7 @@ def test_every_experiment_composes_and_says_what_it_is(name):
     config = compose([f"experiment={name}"])
     assert config.experiment == name
     assert config["task"]["name"]
-    assert usage.headline(usage.config_files("experiment")[name])
+    assert usage.headline(places.config_files("experiment")[name])
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -85,7 +85,7 @@ def test_words_choose_and_set():
 
 def test_another_component_starts_from_its_own_file():
     """An experiment's learning rate for SGD must not become AdamW's."""
-    own = usage.read_yaml(usage.config_files("optimizer")["adamw"])
+    own = usage.read_yaml(places.config_files("optimizer")["adamw"])
     chosen = compose(["experiment=supcon_cifar10", "optimizer=adamw"])["optimizer"]
     assert chosen.items() >= own.items()
     assert "momentum" not in chosen

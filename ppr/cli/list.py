@@ -8,7 +8,8 @@ import shutil
 import click
 
 from ppr import registry
-from ppr.config.usage import config_files, headline
+from ppr.config.places import config_files
+from ppr.config.usage import headline
 from ppr.errors import BadRequest, choices
 
 

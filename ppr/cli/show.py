@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ppr import registry
-from ppr.config import usage
+from ppr.config import places, usage
 from ppr.errors import BadRequest, choices
 from ppr.registry import Spec
 
@@ -46,7 +46,7 @@ def command(what: str, as_json: bool) -> None:
 def _kind_of(name: str) -> str:
     """The one kind that has a component or experiment of this name."""
     found = [kind for kind in registry.KINDS if name in registry.names(kind)]
-    if name in usage.config_files("experiment"):
+    if name in places.config_files("experiment"):
         found.append("experiment")
     if len(found) == 1:
         return found[0]
@@ -74,7 +74,7 @@ def _print_component(spec: Spec, facts: dict[str, Any]) -> None:
 
 
 def _show_experiment(name: str, as_json: bool) -> None:
-    files = usage.config_files("experiment")
+    files = places.config_files("experiment")
     if name not in files:
         raise BadRequest(f"no experiment {name!r}; {choices(name, files)}")
     chosen = usage.choices_by_experiment()[name]

@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
+from hydra import initialize
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -30,8 +30,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ppr import registry
 from ppr.config.identity import run_id, variant_id
-from ppr.config.places import config_file, config_folders, shipped_configs
+from ppr.config.places import config_file, config_folders, option_files, shipped_configs
 from ppr.config.schema import check_config
+from ppr.config.source import SCHEME
 from ppr.errors import BadRequest, choices
 
 _PRIMARY = "ppr_primary"
@@ -71,23 +72,22 @@ def _hydra() -> Iterator[None]:
     """Hydra set up on our folders; a component without YAML of its own is an option too."""
     folders = config_folders()
     store = ConfigStore.instance()
-    # Hydra wants the primary config in the first folder, which may be a user's own.
     store.store(name=_PRIMARY, node=OmegaConf.load(folders[-1] / "config.yaml"))
     for kind in registry.KINDS:
-        for name in registry.names(kind):
-            if not any((folder / kind / f"{name}.yaml").exists() for folder in folders):
-                store.store(group=kind, name=name, node={"name": name})
+        written = {name for folder in folders for name in option_files(folder, kind)}
+        for name in {*registry.names(kind)} - written:
+            store.store(group=kind, name=name, node={"name": name})
     GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(config_dir=str(folders[0]), version_base="1.3"):
+        with initialize(config_path=None, job_name=SCHEME, version_base="1.3"):
             yield
     finally:
         GlobalHydra.instance().clear()
 
 
 def _search_path() -> list[str]:
-    others = ",".join(f"'file://{folder}'" for folder in config_folders()[1:])
-    return [f"hydra.searchpath=[{others}]"] if others else []
+    folders = ",".join(f"'{SCHEME}://{folder}'" for folder in config_folders())
+    return [f"hydra.searchpath=[{folders}]"]
 
 
 def options(group: str) -> tuple[str, ...]:
@@ -98,7 +98,7 @@ def options(group: str) -> tuple[str, ...]:
 
 @cache
 def _files(group: str, folders: tuple[Path, ...]) -> tuple[str, ...]:
-    return tuple(p.stem for folder in folders for p in (folder / group).glob("*.yaml"))
+    return tuple(name for folder in folders for name in option_files(folder, group))
 
 
 @cache

@@ -54,13 +54,38 @@ def config_folders() -> tuple[Path, ...]:
     return (*_own_folders, *(p for p in plugins if p.is_dir()), shipped_configs())
 
 
+def option_files(folder: Path, group: str) -> dict[str, Path]:
+    """Option -> YAML file, of one group in one folder of configs, in any sub-folder of it.
+
+    The top of the folder (`group` empty) has no sub-folders of its own: those are groups.
+
+    Raises:
+        BadRequest: two files of one name.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted((folder / group).rglob("*.yaml") if group else folder.glob("*.yaml")):
+        other = found.setdefault(path.stem, path)
+        if other != path:
+            raise BadRequest(f"{group} {path.stem!r} is there twice: {other} and {path}")
+    return found
+
+
+def config_files(group: str) -> dict[str, Path]:
+    """Every YAML file of a group, shipped or from plug-ins, by its option's name."""
+    found: dict[str, Path] = {}
+    for folder in reversed(config_folders()):  # the first to hold an option is the one that counts
+        found |= option_files(folder, group)
+    return dict(sorted(found.items()))
+
+
 def config_file(option: str) -> Path:
     """The file of an option, as `loss/supcon`: its YAML, or the component's source."""
+    group, _, name = option.rpartition("/")
     for folder in config_folders():
-        if (folder / f"{option}.yaml").exists():
-            return folder / f"{option}.yaml"
-    kind, _, name = option.partition("/")
-    return Path(registry.find(kind, name))
+        file = option_files(folder, group).get(name)
+        if file is not None:
+            return file
+    return Path(registry.find(group, name))
 
 
 def data_root(configured: str | None) -> Path | None:

@@ -9,17 +9,10 @@ from typing import Any
 
 import yaml
 
-from ppr.config.places import config_folders
+from ppr.config.places import config_files
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _OVERRIDE = re.compile(r"^override /(\w+)$")
-
-
-def config_files(group: str) -> dict[str, Path]:
-    """Every YAML file of a group, shipped or from plug-ins, by its option's name."""
-    folders = reversed(config_folders())  # the first to hold an option is the one that counts
-    found = {p.stem: p for folder in folders for p in (folder / group).glob("*.yaml")}
-    return dict(sorted(found.items()))
 
 
 def headline(path: Path) -> str:
