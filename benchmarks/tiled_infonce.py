@@ -25,9 +25,9 @@ ROWS = (("matrix", 1024), ("matrix", 8192), ("tiled", 1024), ("tiled", 8192), ("
 def step(name: str, pairs: int, temperature: float) -> dict[str, float]:
     import torch
 
-    from ppr.losses.infonce import infonce
-    from ppr.studies.free_embeddings import random_sphere
-    from ppr.studies.tiled_infonce import loss_of, matrix_partition
+    from ppr.losses.contrastive.infonce import infonce
+    from ppr.studies.contrastive.free_embeddings import random_sphere
+    from ppr.studies.contrastive.tiled_infonce import loss_of, matrix_partition
 
     torch.set_num_threads(1)
     loss = infonce if name == "tiled" else partial(loss_of, matrix_partition)

@@ -1,9 +1,10 @@
 """From a name to a component: found by file name, described from its source, imported when built.
 
 A component is a class or function marked `@component("loss")` in a file that carries its name:
-`ppr/losses/supcon.py` holds the loss `supcon`. Its positional parameters are what the runner hands
-it (an input shape, a module to optimise); its keyword-only parameters are its config fields, with
-those of the base class to which it hands on its `**fields`.
+`ppr/losses/contrastive/supcon.py` holds the loss `supcon`, and would in any other sub-folder: those
+are for readers. Its positional parameters are what the runner hands it (an input shape, a module to
+optimise); its keyword-only parameters are its config fields, with those of the base class to which
+it hands on its `**fields`.
 
 Files are read with `ast`, so listing, describing and checking import nothing, torch least of all.
 A user's own components live in packages named by the entry-point group `ppr.plugins`, or in single

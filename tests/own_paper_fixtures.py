@@ -21,7 +21,9 @@ def own_papers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for module in (ppr.cli.papers, ppr.cli.paper, ppr.cli.table):
         monkeypatch.setattr(module, "folders", lambda: [folder])
         monkeypatch.setattr(module, "resolve", resolve)
-    monkeypatch.setattr(ppr.cli.paper, "_files", lambda filled: ["ppr/losses/supcon.py"])
+    monkeypatch.setattr(
+        ppr.cli.paper, "_files", lambda filled: ["ppr/losses/contrastive/supcon.py"]
+    )
     return folder
 
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 import ppr
 from ppr.config.compose import compose
 from ppr.errors import BadRequest
-from ppr.evaluators.anomaly import auroc, false_positives
+from ppr.evaluators.ood_openset.anomaly import auroc, false_positives
 from ppr.run import execute, make_task, open_bench, run_directory
 from ppr.tasks.bench import Watcher
 

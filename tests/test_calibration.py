@@ -13,7 +13,7 @@ from subjects import build, clusters, make_dataset, of_tensors
 
 import ppr
 from ppr.errors import BadRequest
-from ppr.evaluators.calibration import fitted_temperature
+from ppr.evaluators.calibration.calibration import fitted_temperature
 from ppr.registry import load
 
 BINS = 15

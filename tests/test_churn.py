@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from ppr.config.compose import compose
 from ppr.run import execute_here, make_task, open_bench
-from ppr.studies.churn_profit import RIDGE, fit, scores, weighted_logistic
+from ppr.studies.application.churn_profit import RIDGE, fit, scores, weighted_logistic
 from ppr.tasks.bench import Watcher
 
 

@@ -143,7 +143,7 @@ class Half(torch.nn.Module):
         self.share = share
 
     def forward(self, embeddings, labels=None):
-        from ppr.losses.supcon import supcon
+        from ppr.losses.contrastive.supcon import supcon
         return self.share * supcon(embeddings, labels, temperature=0.1)
 '''
 

@@ -18,14 +18,19 @@ from ppr.config.compose import compose
 from ppr.errors import BadRequest, RunFailed
 from ppr.losses import _partition
 from ppr.run import execute
-from ppr.studies.ccem import lowest_negative, optimal_positive
-from ppr.studies.class_collapse import collapse_threshold, variances, within_variance
-from ppr.studies.free_embeddings import minimise, pair_similarities, random_sphere, simplex
-from ppr.studies.minibatch_optimum import batch_losses, family
-from ppr.studies.negative_variance import batch_negative
-from ppr.studies.similarity_bound import double_constant, slack
-from ppr.studies.sufficiency import encoded, mutual_information
-from ppr.studies.thresholds import Optimum, reach
+from ppr.studies.contrastive.ccem import lowest_negative, optimal_positive
+from ppr.studies.contrastive.class_collapse import collapse_threshold, variances, within_variance
+from ppr.studies.contrastive.free_embeddings import (
+    minimise,
+    pair_similarities,
+    random_sphere,
+    simplex,
+)
+from ppr.studies.contrastive.minibatch_optimum import batch_losses, family
+from ppr.studies.contrastive.negative_variance import batch_negative
+from ppr.studies.contrastive.similarity_bound import double_constant, slack
+from ppr.studies.contrastive.thresholds import Optimum, reach
+from ppr.studies.theory_numerics.sufficiency import encoded, mutual_information
 from ppr.tasks.bench import Watcher
 
 TWO_TOWER = ("infonce", "siglip", "vrn")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import ppr
 from ppr.data.dataset import Dataset, Split
-from ppr.data.digits import Digits
+from ppr.data.vision.digits import Digits
 from ppr.errors import BadRequest, RunFailed
 from ppr.evaluators.subject import Subject
 
@@ -90,7 +90,7 @@ def test_uniformity_and_tolerance_are_means_over_pairs(monkeypatch: pytest.Monke
     assert whole["uniformity"] == pytest.approx(-math.log(math.fsum(near) / len(pairs)), abs=1e-6)
     alike = [dot(rows[i], rows[j]) for i, j in pairs if labels[i] == labels[j]]
     assert whole["tolerance"] == pytest.approx(math.fsum(alike) / len(alike), abs=1e-6)
-    monkeypatch.setattr("ppr.evaluators.uniformity.PAIRS_AT_ONCE", 60)
+    monkeypatch.setattr("ppr.evaluators.representation.uniformity.PAIRS_AT_ONCE", 60)
     assert measure("uniformity", given) == pytest.approx(whole)
 
 

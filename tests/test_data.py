@@ -81,7 +81,7 @@ def test_component_describes_itself_and_makes_synthetic_data(name: str) -> None:
         assert unheld.synthetic(3).validation is None
 
 
-@pytest.mark.parametrize("file", sorted((shipped_configs() / "dataset").glob("*.yaml")))
+@pytest.mark.parametrize("file", sorted((shipped_configs() / "dataset").rglob("*.yaml")))
 def test_shipped_configs_name_known_fields(file: Path) -> None:
     values = yaml.safe_load(file.read_text(encoding="utf-8"))
     name = values.pop("name")

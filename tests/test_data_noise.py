@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ppr
-from ppr.data import anchors
-from ppr.data.mnist import MNIST
 from ppr.data.splits import flip_labels
+from ppr.data.vision import anchors
+from ppr.data.vision.mnist import MNIST
 from ppr.errors import BadRequest
 
 NOISY = ("digits", "mnist", "cifar10", "cifar100")

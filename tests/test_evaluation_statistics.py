@@ -12,7 +12,7 @@ import pytest
 from ppr.config.compose import compose
 from ppr.errors import BadRequest
 from ppr.run import execute
-from ppr.studies.judge_reporting import allocate, corrected, naive_coverage
+from ppr.studies.evaluation_statistics.judge_reporting import allocate, corrected, naive_coverage
 from ppr.tasks.bench import Watcher
 
 Z = NormalDist().inv_cdf(0.975)

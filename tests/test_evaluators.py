@@ -152,7 +152,7 @@ def test_missing_validation_split(name: str) -> None:
         evaluator(make_subject(dataset=dataset, target_split="validation"))
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.stem)
 def test_config_builds_its_evaluator(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     fields = yaml.safe_load(text)
@@ -164,7 +164,7 @@ def test_config_builds_its_evaluator(path: Path) -> None:
 
 
 def test_every_evaluator_has_a_config_of_its_name() -> None:
-    assert set(registry.names("evaluator")) <= {path.stem for path in CONFIGS.glob("*.yaml")}
+    assert set(registry.names("evaluator")) <= {path.stem for path in CONFIGS.rglob("*.yaml")}
 
 
 # --- the subject ------------------------------------------------------------------------------
@@ -248,7 +248,9 @@ def knn_votes(
 
 @pytest.mark.parametrize(("k", "temperature"), [(1, 0.07), (5, 0.07), (20, 0.5), (70, 1.0)])
 def test_knn_is_the_brute_force_loop(k: int, temperature: float, monkeypatch: Any) -> None:
-    monkeypatch.setattr("ppr.evaluators.knn.SIMILARITIES_AT_ONCE", 700)  # several chunks
+    monkeypatch.setattr(
+        "ppr.evaluators.representation.knn.SIMILARITIES_AT_ONCE", 700
+    )  # several chunks
     train, test = clusters(1, 70), clusters(2, 64)
     metrics = build("knn", k=k, temperature=temperature)(of_tensors(train, test))
     bank, labels = train[0].double().numpy(), train[1].numpy()

@@ -12,10 +12,10 @@ from subjects import Given
 
 import ppr
 from ppr.config.compose import compose
-from ppr.data.binned_series import CONTEXT, HORIZON, REACH, BinnedSeries
+from ppr.data.timeseries.binned_series import CONTEXT, HORIZON, REACH, BinnedSeries
 from ppr.errors import BadRequest
-from ppr.evaluators.forecast import LEVELS, quantiles
 from ppr.evaluators.subject import Subject
+from ppr.evaluators.timeseries.forecast import LEVELS, quantiles
 from ppr.run import execute_here
 from ppr.tasks.bench import Watcher
 

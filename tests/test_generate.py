@@ -22,11 +22,11 @@ from ppr.engine.checkpoints import load_weights
 from ppr.engine.loop import Loop
 from ppr.engine.seeding import seed_everything
 from ppr.errors import BadRequest, RunFailed
-from ppr.evaluators.generated import frechet, mmd2
-from ppr.losses.consistency import ConsistencyLoss
+from ppr.evaluators.generative.generated import frechet, mmd2
+from ppr.losses.generative.consistency import ConsistencyLoss
 from ppr.run import execute, make_task, open_bench, run_directory
-from ppr.studies import teacher_lag
-from ppr.studies.teacher_lag import TeacherLag, moment
+from ppr.studies.generative import teacher_lag
+from ppr.studies.generative.teacher_lag import TeacherLag, moment
 from ppr.tasks.bench import Watcher
 from tests.killing import KilledAt
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 import ppr
 from ppr.config.compose import compose
-from ppr.data import _planetoid
+from ppr.data.graph import _planetoid
 from ppr.engine.seeding import seed_everything
 from ppr.errors import BadRequest, RunFailed
 from ppr.evaluators.subject import Subject

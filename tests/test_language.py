@@ -15,12 +15,12 @@ from torch import Tensor, nn
 import ppr
 from ppr.config.compose import compose
 from ppr.data.dataset import Dataset
-from ppr.data.products import ALPHABET, Products
-from ppr.data.tiny_shakespeare import CHARACTERS, TinyShakespeare
+from ppr.data.text.products import ALPHABET, Products
+from ppr.data.text.tiny_shakespeare import CHARACTERS, TinyShakespeare
 from ppr.errors import BadRequest
-from ppr.evaluators.memorisation import _common
+from ppr.evaluators.language_model.memorisation import _common
 from ppr.evaluators.subject import Subject
-from ppr.losses.goldfish import PRIME, keys
+from ppr.losses.language_model.goldfish import PRIME, keys
 from ppr.run import execute_here
 from ppr.tasks.bench import Watcher
 

@@ -38,7 +38,7 @@ def test_lbfgs_probe_is_scikit_learns_logistic_regression(scaling: str) -> None:
 
 
 def test_lbfgs_weights_are_scikit_learns() -> None:
-    from ppr.evaluators.linear import _solve
+    from ppr.evaluators.representation.linear import _solve
 
     features, labels = clusters(1, 210)
     probe = _solve(features, labels, 7, 0.02)
@@ -60,7 +60,7 @@ def test_sgd_probe_converges_to_the_same_optimum() -> None:
 
 def test_sgd_steps_are_those_of_autograd_and_torch_sgd() -> None:
     """Replays the probe's training with nn.Linear, autograd, torch.optim.SGD and MultiStepLR."""
-    from ppr.evaluators.linear import Linear
+    from ppr.evaluators.representation.linear import Linear
 
     features, labels = clusters(1, 100)
     epochs, size = 10, 32
@@ -97,7 +97,7 @@ def test_sgd_steps_are_those_of_autograd_and_torch_sgd() -> None:
 @pytest.mark.parametrize(("epochs", "milestones"), [(100, (60, 75, 90)), (20, (12, 15, 18))])
 def test_rate_decays_as_in_the_reference_recipe(epochs: int, milestones: tuple[int, ...]) -> None:
     """main_linear.py of SupContrast: rate * 0.2^(milestones below the 1-based epoch)."""
-    from ppr.evaluators.linear import Linear
+    from ppr.evaluators.representation.linear import Linear
 
     probe = Linear(epochs=epochs, lr=5.0)
     rates = [probe.rate(epoch) for epoch in range(epochs)]
@@ -107,7 +107,7 @@ def test_rate_decays_as_in_the_reference_recipe(epochs: int, milestones: tuple[i
 
 def test_best_epoch_is_chosen_on_validation_never_on_test(monkeypatch: Any) -> None:
     train, test, validation = clusters(1, 70), clusters(2, 200), clusters(3, 200)
-    from ppr.evaluators import linear
+    from ppr.evaluators.representation import linear
 
     seen: list[tuple[float, float]] = []
     count_right = linear._right
@@ -128,7 +128,7 @@ def test_best_epoch_is_chosen_on_validation_never_on_test(monkeypatch: Any) -> N
 
 
 def test_labels_per_class_is_a_balanced_seeded_subset() -> None:
-    from ppr.evaluators.linear import Linear
+    from ppr.evaluators.representation.linear import Linear
 
     def rows(seed: int) -> Tensor:
         chosen = Linear(labels_per_class=5)._labelled(make_subject(seed=seed))
@@ -146,7 +146,7 @@ def test_labels_per_class_is_a_balanced_seeded_subset() -> None:
 
 def test_few_labels_fit_those_rows_only() -> None:
     """Labels of every other row are made useless: the probe must not have seen them."""
-    from ppr.evaluators.linear import Linear
+    from ppr.evaluators.representation.linear import Linear
 
     subject = make_subject()
     few = build("linear", optimizer="lbfgs", weight_decay=0.01, labels_per_class=5)

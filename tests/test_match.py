@@ -15,7 +15,7 @@ from ppr.data.dataset import Dataset, Split
 from ppr.engine.loop import Loop
 from ppr.errors import BadRequest, RunFailed
 from ppr.evaluators.subject import Subject
-from ppr.losses.siglip import siglip
+from ppr.losses.contrastive.siglip import siglip
 from ppr.run import execute, make_task, open_bench
 from ppr.tasks.bench import Watcher
 from tests.losses import vectors

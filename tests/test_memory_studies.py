@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from ppr.config.compose import compose
 from ppr.errors import BadRequest
 from ppr.run import make_task, open_bench
-from ppr.studies.held_bytes import HeldBytes
-from ppr.studies.tiled_infonce import ring_partition
+from ppr.studies.contrastive.held_bytes import HeldBytes
+from ppr.studies.contrastive.tiled_infonce import ring_partition
 from ppr.tasks.bench import Watcher
 
 CACHE = ("experiment=gradient_cache", "engine.batch_size=32", "task.pairs=64", "task.width=6",

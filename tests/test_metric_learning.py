@@ -18,8 +18,8 @@ import ppr
 from ppr.data.dataset import Dataset, Split
 from ppr.errors import BadRequest, RunFailed
 from ppr.evaluators.subject import Subject
-from ppr.losses import multi_similarity
-from ppr.losses._pairs import pair_masks
+from ppr.losses.metric_learning import multi_similarity
+from ppr.losses.metric_learning._pairs import pair_masks
 
 
 def batches(targets: torch.Tensor, batch: int, per_class: int, seed: int = 0) -> torch.Tensor:

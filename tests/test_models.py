@@ -281,7 +281,7 @@ def test_simclr_projection_head_normalises_every_layer():
 
 @pytest.mark.parametrize("kind", ["model", "head"])
 def test_presets_build(kind):
-    presets = sorted((CONFIGS / kind).glob("*.yaml"))
+    presets = sorted((CONFIGS / kind).rglob("*.yaml"))
     assert presets
     parts = {"model": [COLOUR], "head": [512, 10]}[kind]
     for preset in presets:

@@ -13,7 +13,7 @@ from subjects import of_tensors
 
 import ppr
 from ppr.data.dataset import Split
-from ppr.data.digit_labels import DigitLabels
+from ppr.data.vision.digit_labels import DigitLabels
 from ppr.engine.batches import Batches
 from ppr.engine.stacked import StackedBatches
 

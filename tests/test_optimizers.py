@@ -303,7 +303,7 @@ def test_bad_requests():
 
 
 def test_presets_build():
-    presets = sorted((CONFIGS / "optimizer").glob("*.yaml"))
+    presets = sorted((CONFIGS / "optimizer").rglob("*.yaml"))
     assert presets
     for preset in presets:
         fields = yaml.safe_load(preset.read_text())

@@ -20,7 +20,7 @@ import ppr.cli.papers
 import ppr.cli.table
 from ppr.config import places
 from ppr.config.compose import Config, compose
-from ppr.config.places import shipped_configs
+from ppr.config.places import config_file
 from ppr.errors import BadRequest
 from ppr.papers import board as boards
 from ppr.papers import cache
@@ -184,7 +184,7 @@ def test_paper_shows_claims_with_verdicts_files_and_cost(papers: Path, root: Pat
         write_run(root, "b_large", seed, value)
     text = invoke(ppr.cli.paper, "mine").output
     assert re.search(r"better +desk +reproduced +a is better", text)
-    assert "ppr/losses/supcon.py" in text
+    assert "ppr/losses/contrastive/supcon.py" in text
     assert "mine/main  desk   3 × 2" in text
     assert "experiments: a_large, a_small, b_large, b_small" in text
     shown = json.loads(invoke(ppr.cli.paper, "mine", "--json").output)
@@ -250,7 +250,7 @@ def test_variants_are_composed_once_until_a_file_behind_them_changes(
 
     file = tmp_path / "own" / "experiment" / "mine.yaml"
     file.parent.mkdir(parents=True)
-    text = (shipped_configs() / "experiment" / "focal_formula.yaml").read_text(encoding="utf-8")
+    text = config_file("experiment/focal_formula").read_text(encoding="utf-8")
     file.write_text(text, encoding="utf-8")
     monkeypatch.setattr(places, "_own_folders", [tmp_path / "own"])
     monkeypatch.setenv("PPR_CACHE", str(tmp_path / "cache"))

@@ -14,9 +14,9 @@ from torch import Tensor
 
 import ppr
 from ppr.config.compose import compose
-from ppr.data._planetoid import Citations
 from ppr.data.dataset import Dataset, Split
-from ppr.data.ir_benchmark import CATALOGUES
+from ppr.data.graph._planetoid import Citations
+from ppr.data.recommendation.ir_benchmark import CATALOGUES
 from ppr.engine.loop import Loop
 from ppr.errors import BadRequest, RunFailed
 from ppr.evaluators.subject import Subject
@@ -82,7 +82,7 @@ def test_strength_and_popularity_make_choices_alike():
 def test_cora_words_are_the_entries_of_its_matrix(monkeypatch):
     words = np.array([[0, 1, 0, 0, 1], [0, 0, 0, 0, 0], [1, 0, 0, 1, 1], [0, 0, 1, 0, 0]])
     found = Citations(words, np.zeros(4), np.zeros(4), np.zeros((2, 0)))
-    monkeypatch.setattr("ppr.data._planetoid.read_citations", lambda graph, root: found)
+    monkeypatch.setattr("ppr.data.graph._planetoid.read_citations", lambda graph, root: found)
     data = ppr.build("dataset", "cora_words", None, test=2).load()
     expected = [(paper, word) for paper in range(4) for word in range(5) if words[paper, word]]
     assert sorted(pairs(data.train, data.test)) == expected

@@ -16,9 +16,9 @@ from sklearn.metrics import ndcg_score
 import ppr
 from ppr.config.compose import compose
 from ppr.errors import BadRequest
-from ppr.evaluators._ranking import ndcg, recall
+from ppr.evaluators.recommendation._ranking import ndcg, recall
 from ppr.run import execute_here
-from ppr.studies._isotropy import mean_cosine, processed
+from ppr.studies.retrieval_embedding._isotropy import mean_cosine, processed
 from ppr.tasks.bench import Watcher
 
 

@@ -12,7 +12,7 @@ from ppr.scaling import quadratic
 from ppr.scaling.fit import fit
 from ppr.scaling.quadratic import PEAK, WARMUP, schedule
 from ppr.scaling.schedule_laws import PARAMETERS, law, starts
-from ppr.studies.schedule_search import last_loss, optimised
+from ppr.studies.scaling_laws.schedule_search import last_loss, optimised
 from ppr.tasks.bench import Watcher
 
 VALUES = {

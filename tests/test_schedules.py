@@ -177,7 +177,7 @@ def test_epochs_as_fractions_are_refused():
 
 
 def test_presets_build():
-    presets = sorted((CONFIGS / "schedule").glob("*.yaml"))
+    presets = sorted((CONFIGS / "schedule").rglob("*.yaml"))
     assert presets
     for preset in presets:
         fields = yaml.safe_load(preset.read_text())

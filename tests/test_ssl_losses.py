@@ -16,8 +16,8 @@ from ppr.data.dataset import Split
 from ppr.engine.seeding import seed_everything
 from ppr.errors import BadRequest
 from ppr.evaluators.subject import Subject
-from ppr.losses.e2mc import spacing_entropy
-from ppr.losses.w_mse import partitions, whiten
+from ppr.losses.self_supervised.e2mc import spacing_entropy
+from ppr.losses.self_supervised.w_mse import partitions, whiten
 from ppr.run import execute, run_directory
 from tests.killing import KilledAt, assert_same_run, results_of
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from ppr.config.compose import compose
-from ppr.data.digits import Digits
-from ppr.losses.focal import FocalLoss
+from ppr.data.vision.digits import Digits
+from ppr.losses.classification_loss.focal import FocalLoss
 from ppr.run import execute
 from ppr.studies.study import Study
 from ppr.tasks.bench import Watcher

@@ -16,10 +16,10 @@ from scipy.stats import norm
 import ppr
 from ppr.config.compose import compose
 from ppr.errors import BadRequest, RunFailed
-from ppr.evaluators.effort import best_effort
-from ppr.evaluators.group_fairness import disparity
+from ppr.evaluators.fairness.effort import best_effort
+from ppr.evaluators.fairness.group_fairness import disparity
 from ppr.run import execute
-from ppr.studies.improvability_dynamics import _recourse, total_variation
+from ppr.studies.fairness.improvability_dynamics import _recourse, total_variation
 from ppr.tasks.bench import Watcher
 
 ROWS = 1000

@@ -17,10 +17,12 @@ from sklearn.linear_model import Lasso
 from ppr.config.compose import compose
 from ppr.errors import BadRequest
 from ppr.run import execute
-from ppr.studies import _convex_relu, icl_finetuning, matmul_quantisation, zsl_bound
-from ppr.studies._subleq import Machine, interpret
-from ppr.studies.looped_programs import adder, multiplier, random_program
-from ppr.studies.zsl_confusion import likelihoods
+from ppr.studies.pruning_compression import matmul_quantisation
+from ppr.studies.theory_numerics import _convex_relu, icl_finetuning
+from ppr.studies.theory_numerics._subleq import Machine, interpret
+from ppr.studies.theory_numerics.looped_programs import adder, multiplier, random_program
+from ppr.studies.zero_shot_attributes import zsl_bound
+from ppr.studies.zero_shot_attributes.zsl_confusion import likelihoods
 from ppr.tasks.bench import Watcher
 
 

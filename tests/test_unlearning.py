@@ -10,7 +10,7 @@ from scipy.special import logsumexp
 from scipy.stats import entropy
 
 from ppr.config.compose import compose
-from ppr.evaluators.klom import klom, margins
+from ppr.evaluators.unlearning.klom import klom, margins
 from ppr.run import execute, make_task, open_bench
 
 

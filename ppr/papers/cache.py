@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 INDEX = "index"
-"""The folder beside the papers that holds an index of each one's cells."""
+"""The folder beside the papers of a family that holds an index of each one's cells."""
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -68,7 +68,7 @@ class Variants:
     def known(self) -> dict[str, tuple[str, str]]:
         """What is kept or shipped and still holds."""
         found: dict[str, tuple[str, str]] = {}
-        shipped = [file for folder in folders() for file in sorted((folder / INDEX).glob("*.json"))]
+        shipped = [file for folder in folders() for file in sorted(folder.rglob(f"{INDEX}/*.json"))]
         for part in [*map(entries, shipped), holding(self._kept.content)]:
             for entry in part.values():
                 found |= {words: (e, v) for words, (e, v) in entry["variants"].items()}

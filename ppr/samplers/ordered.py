@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ppr.errors import BadRequest
 from ppr.fields import Count, Positive
-from ppr.losses.infonce import infonce
+from ppr.losses.contrastive.infonce import infonce
 from ppr.registry import component
 
 

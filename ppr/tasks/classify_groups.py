@@ -2,8 +2,8 @@
 
 As `classify`, but the loss is called with the group of each sample, `Split.extra["group"]`. With
 `effort` above 0 every sample is seen twice, as it is and after the best effort of that size (see
-ppr/evaluators/effort.py), found with the weights as they are before the step: logits are [N, 2, C]
-then, else [N, C].
+evaluators/fairness/effort.py), found with the weights as they are before the step: logits are
+[N, 2, C] then, else [N, C].
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 from ppr.data.dataset import Split
 from ppr.engine.batches import Batch
 from ppr.errors import BadRequest
-from ppr.evaluators.effort import best_effort, improvable_inputs
+from ppr.evaluators.fairness.effort import best_effort, improvable_inputs
 from ppr.fields import Count, NonNegative
 from ppr.registry import component
 from ppr.tasks.bench import Bench

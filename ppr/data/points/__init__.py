@@ -1,0 +1,1 @@
+"""Points drawn from a known law."""

@@ -1,0 +1,1 @@
+"""Losses: metric learning."""
