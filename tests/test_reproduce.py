@@ -355,10 +355,22 @@ def test_an_odd_paper_does_not_fail_the_run(
 ) -> None:
     summary = fake(tmp_path, [0.5])
     (own_configs / "paper" / "toy.yaml").write_text("title: [\ncell: experiment=toy_fast\n")
-    _print_result(summary, run_path(tmp_path, "toy_fast", summary["variant"], 0), False)
+    folder = run_path(tmp_path, "toy_fast", summary["variant"], 0)
+    _print_result(summary, folder, before=False, synthetic=False)
     *_, last = capsys.readouterr().out.strip().splitlines()
     assert last.startswith("(not held against its paper: ")
     assert "toy.yaml: not YAML" in last
+
+
+@pytest.mark.parametrize("synthetic", [True, False])
+def test_numbers_from_random_data_say_so(
+    synthetic: bool, configs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = fake(tmp_path, [0.5]) | {"data": {"name": "digits", "test": 64}}
+    _print_result(summary, tmp_path / "a" / "b" / "c", before=False, synthetic=synthetic)
+    shown = capsys.readouterr().out
+    assert ("random data" in shown) is synthetic
+    assert ("test split of" in shown) is not synthetic
 
 
 def test_the_tree_is_read_as_published_too(root: Path) -> None:

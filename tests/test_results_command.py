@@ -9,11 +9,10 @@ import sys
 
 import pytest
 from click.testing import CliRunner
-from results_toy import VARIANT, a_summary, make_run
+from results_toy import VARIANT, make_run
 
 from ppr.cli.results import command
 from ppr.errors import BadRequest
-from ppr.report.terminal import plain_table, print_table, result_table
 from ppr.results import tree
 from ppr.results.select import matches, select
 from ppr.results.statistics import mean_interval
@@ -180,33 +179,3 @@ def test_light_commands_do_not_import_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-# The terminal
-
-
-def test_result_table_has_a_column_a_stage():
-    columns, rows = result_table(a_summary())
-    assert columns == [
-        "metric",
-        "untrained",
-        "last",
-        "best (epoch 3, chosen by validation/knn/top1)",
-    ]
-    assert rows == [["linear/top1", 0.6, 0.9, None], ["knn/top1", None, 0.8, 0.7]]
-    columns, rows = result_table({"metrics": {"gap": 1}, "best": None})
-    assert (columns, rows) == (["metric", "last"], [["gap", 1.0]])
-
-
-def test_plain_table_aligns(capsys):
-    print_table(["name", "top1"], [["a [b]", 0.5], ["longer", None]], title="T")
-    assert capsys.readouterr().out == "T\nname      top1\na [b]   0.5000\nlonger       -\n"
-    assert plain_table(["a"], [], [False]) == "a"
-
-
-def test_rich_table_keeps_brackets(capsys, monkeypatch):
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    print_table(["name", "linear/top1"], [["a [b]", 0.5]], styles={"a [b]": "red"})
-    shown = capsys.readouterr().out
-    assert "a [b]" in shown
-    assert "0.5000" in shown

@@ -48,10 +48,10 @@ def command(
     `ppr list`), GROUP.FIELD=VALUE sets one of its fields (see `ppr show`).
     """
     from ppr.config.compose import compose
-    from ppr.launchers.launch import run_sweep
-    from ppr.launchers.plan import make_plan
 
     if cfg:
+        from ppr.launchers.plan import make_plan
+
         plan = make_plan(words, confirmed=yes) if multirun else None
         for config in [compose(words)] if plan is None else plan.configs or [plan.example]:
             _print_config(config)
@@ -63,18 +63,29 @@ def command(
         if (config["launcher"] or {}).get("name") in (None, "local"):
             _run(config, force, quiet, as_json)
             return 0
+    _say_loading("ppr run", quiet or as_json)
+    from ppr.launchers.launch import run_sweep
+
     return run_sweep(words, yes=yes, force=force, quiet=quiet, as_json=as_json)
 
 
+def _say_loading(what: str, silent: bool) -> None:
+    """The seconds that PyTorch takes to be imported are not to look like a hang."""
+    if not silent and "torch" not in sys.modules:
+        click.echo(f"{what}: loading PyTorch")
+        sys.stdout.flush()
+
+
 def _run(config: Any, force: bool, quiet: bool, as_json: bool) -> dict[str, Any]:
+    if os.environ.get("RANK", "0") != "0":  # of the processes of a run one speaks
+        quiet, as_json = True, False
+    silent = quiet or as_json
+    _say_loading(f"{config.experiment} seed {config.seed} ({config.variant})", silent)
     from ppr.report.progress import make_watcher
     from ppr.run import execute, finished_summary, run_directory
     from ppr.trackers.live import check_tracker
 
-    if os.environ.get("RANK", "0") != "0":  # of the processes of a run one speaks
-        quiet, as_json = True, False
     before = None if force else finished_summary(config)
-    silent = quiet or as_json
     if before is not None:
         summary = before
     else:
@@ -84,19 +95,25 @@ def _run(config: Any, force: bool, quiet: bool, as_json: bool) -> dict[str, Any]
     if as_json:
         click.echo(json.dumps(summary))
     elif not quiet:
-        _print_result(summary, run_directory(config), before is not None)
+        synthetic = config["data"]["synthetic"] is not None
+        _print_result(summary, run_directory(config), before is not None, synthetic)
     return summary
 
 
-def _print_result(summary: dict[str, Any], folder: Path, before: bool) -> None:
+def _print_result(summary: dict[str, Any], folder: Path, before: bool, synthetic: bool) -> None:
     from ppr.report.terminal import print_table, result_table
 
     data, cost = summary["data"], summary["cost"]
     done = "finished before" if before else f"finished in {cost['seconds']:.0f} s"
     title = f"{summary['experiment']}, seed {summary['seed']}: {done}"
     print_table(*result_table(summary), title=title)
-    if data:
-        click.echo(f"test split of {data['name']} ({data['test']} samples); fractions of 1")
+    best = summary.get("best")
+    if best:
+        click.echo(f"best: epoch {best['epoch']}, chosen by {best['chosen_by']}")
+    if data and synthetic:
+        click.echo("random data: these numbers show that it runs, and nothing else")
+    elif data:
+        click.echo(f"test split of {data['name']} ({data['test']} samples)")
     click.echo(f"results: {folder}")
     try:
         from ppr.cli.papers import resolve

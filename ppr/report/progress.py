@@ -83,7 +83,6 @@ def make_watcher(config: Any, silent: bool) -> Iterator[Watcher]:
         yield Watcher()
         return
     if not sys.stdout.isatty():
-        print(_title(config), flush=True)
         yield PlainWatcher()
         return
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
