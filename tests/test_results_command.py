@@ -9,7 +9,7 @@ import sys
 
 import pytest
 from click.testing import CliRunner
-from results_toy import VARIANT, make_run
+from results_toy import VARIANT, a_summary, make_run
 
 from ppr.cli.results import command
 from ppr.errors import BadRequest
