@@ -21,9 +21,9 @@ from pathlib import Path
 import torch
 
 from ppr.config.compose import compose
+from ppr.engine.bench import Watcher
 from ppr.engine.loop import Loop
 from ppr.run import make_task, open_bench
-from ppr.tasks.bench import Watcher
 
 
 def step(batch: int, width: int, micro: int | None) -> dict[str, float]:

@@ -24,9 +24,9 @@ from torch import nn
 
 from ppr.config.compose import compose
 from ppr.engine.batches import Batch
+from ppr.engine.bench import Bench, Watcher
 from ppr.engine.loop import Loop
 from ppr.run import make_task, open_bench
-from ppr.tasks.bench import Bench, Watcher
 
 HIDDEN = [640, 640, 640]
 BATCH = 256

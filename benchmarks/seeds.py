@@ -22,10 +22,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 
 from ppr.config.compose import compose
+from ppr.engine.bench import Watcher
 from ppr.engine.stacked import StackedLoop
 from ppr.engine.train import Training
 from ppr.run import make_task, open_bench
-from ppr.tasks.bench import Watcher
 
 Train = Callable[[int], None]
 

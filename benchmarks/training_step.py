@@ -24,9 +24,9 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from ppr.config.compose import compose
+from ppr.engine.bench import Watcher
 from ppr.engine.loop import Loop
 from ppr.run import make_task, open_bench
-from ppr.tasks.bench import Watcher
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 

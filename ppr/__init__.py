@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ppr.registry import add_plugin, build, component
+from ppr.config.build import build
+from ppr.registry import add_plugin, component
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "add_plugin", "build", "component"]

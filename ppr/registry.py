@@ -295,23 +295,6 @@ def _import_file(path: Path) -> Any:
     return sys.modules[alias]
 
 
-def build(kind: str, name: str, *parts: Any, **fields: Any) -> Any:
-    """Check `fields` against the component's own, import it and make it.
-
-    `ppr.build("loss", "supcon", temperature=0.1)`. `parts` are the positional arguments that the
-    runner supplies to components that need them: `ppr.build("model", "resnet", (3, 32, 32))`.
-
-    Raises:
-        BadRequest: unknown kind, name or field; a value of the wrong type or out of range.
-    """
-    from ppr.config.check import check_fields
-
-    spec = describe(kind, name)
-    fields = with_variant(name, fields)
-    check_fields(spec, fields, where=kind)
-    return load(kind, name)(*parts, **fields)
-
-
 def make(kind: str, node: Mapping[str, Any], *parts: Any) -> Any:
     """Make the component of a checked config node, `{"name": …, field: …}`."""
     fields = {key: value for key, value in node.items() if key != "name"}

@@ -22,11 +22,11 @@ import ppr
 from ppr.config import inputs
 from ppr.config.compose import Config
 from ppr.engine import distributed
+from ppr.engine.bench import Bench, Outcome, Watcher
 from ppr.errors import BadRequest, RunFailed
 from ppr.results import tree
 from ppr.results.failure import note_failure, now, reason
 from ppr.results.files import read_json, write_atomic, write_json
-from ppr.tasks.bench import Bench, Outcome, Watcher
 from ppr.trackers.live import check_tracker, tracked
 
 _PACKAGES = ("torch", "torchvision", "numpy", "datasets", "hydra-core", "torchmetrics")
@@ -90,8 +90,8 @@ def execute_here(config: Config, watcher: Watcher, *, force: bool = False) -> di
 
 
 def _join(config: Config) -> None:
+    from ppr.config.settings import EngineSettings
     from ppr.engine.device import check_devices, own_device
-    from ppr.engine.settings import EngineSettings
 
     if distributed.given_size() > 1:
         settings = EngineSettings(**config["engine"])
@@ -212,8 +212,8 @@ def write_summary(
 
 def open_bench(config: Config, folder: Path, watcher: Watcher) -> Bench:
     """Device, precision and settings of a run, with the global generators seeded."""
+    from ppr.config.settings import EngineSettings
     from ppr.engine.device import configure, own_device, settle_precision
-    from ppr.engine.settings import EngineSettings
 
     settings = EngineSettings(**config["engine"])
     device = own_device(settings)

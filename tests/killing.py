@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 import torch
 
+from ppr.engine.bench import Watcher
 from ppr.results import tree
 from ppr.run import run_directory
-from ppr.tasks.bench import Watcher
 
 
 class KilledAt(Watcher):

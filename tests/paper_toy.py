@@ -94,7 +94,7 @@ inputs: {teacher: "%s"}
 PLUGIN = """
 import json
 from ppr.registry import component
-from ppr.tasks.bench import Bench, Outcome
+from ppr.engine.bench import Bench, Outcome
 
 @component("task", name="toy_student")
 class Student:

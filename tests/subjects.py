@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 import ppr
 from ppr.data.dataset import Dataset, Split
-from ppr.evaluators.subject import Subject
+from ppr.engine.subject import Subject
 
 
 class Encoder(nn.Module):

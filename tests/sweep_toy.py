@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from ppr.data.dataset import Dataset, Split
 from ppr.engine.batches import Batch
+from ppr.engine.bench import Bench, Outcome
 from ppr.engine.loop import Loop
+from ppr.engine.training import TrainingTask
 from ppr.errors import RunFailed
 from ppr.fields import NonNegative, Positive, Whole
 from ppr.registry import component
-from ppr.tasks.bench import Bench, Outcome
-from ppr.tasks.training import TrainingTask
 
 
 @component("dataset", name="sweep_toy_points")

@@ -15,10 +15,10 @@ from torch.nn import functional as F
 
 import ppr
 from ppr.config.compose import compose
+from ppr.engine.bench import Watcher
 from ppr.errors import BadRequest
 from ppr.evaluators.ood_openset.anomaly import auroc, false_positives
 from ppr.run import execute, make_task, open_bench, run_directory
-from ppr.tasks.bench import Watcher
 
 TINY = ["dataset.of=digits", "model=mlp", "model.hidden=[8]", "engine.device=cpu",
         "engine.epochs=1", "dataset.limit=100", "engine.batch_size=50"]  # fmt: skip

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from ppr import build
 from ppr.config.compose import compose
 from ppr.data.dataset import Dataset, Split
+from ppr.engine.bench import Watcher
+from ppr.engine.subject import Subject
 from ppr.evaluators.interpretability._path import integrated_gradients, points
-from ppr.evaluators.subject import Subject
 from ppr.run import execute
-from ppr.tasks.bench import Watcher
 
 METHODS = ("integrated_gradients", "gradient", "gradient_input", "random")
 

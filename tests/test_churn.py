@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from sklearn.linear_model import LogisticRegression
 
 from ppr.config.compose import compose
+from ppr.engine.bench import Watcher
 from ppr.run import execute_here, make_task, open_bench
 from ppr.studies.application.churn_profit import RIDGE, fit, scores, weighted_logistic
-from ppr.tasks.bench import Watcher
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from ppr.config import places, usage
 from ppr.config.compose import compose, expand
 from ppr.config.identity import variant_id
 from ppr.config.places import add_config_dir
-from ppr.engine.settings import MACHINE_FIELDS
+from ppr.config.settings import MACHINE_FIELDS
 from ppr.errors import BadRequest
 
 EXPERIMENTS = sorted(places.config_files("experiment"))

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ppr import build
 from ppr.config.compose import compose
+from ppr.engine.bench import Watcher
 from ppr.errors import BadRequest, RunFailed
 from ppr.losses import _partition
 from ppr.run import execute
@@ -31,7 +32,6 @@ from ppr.studies.contrastive.negative_variance import batch_negative
 from ppr.studies.contrastive.similarity_bound import double_constant, slack
 from ppr.studies.contrastive.thresholds import Optimum, reach
 from ppr.studies.theory_numerics.sufficiency import encoded, mutual_information
-from ppr.tasks.bench import Watcher
 
 TWO_TOWER = ("infonce", "siglip", "vrn")
 

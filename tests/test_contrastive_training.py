@@ -13,8 +13,8 @@ from torch import Tensor, nn
 import ppr
 from ppr.data.dataset import Dataset, Split
 from ppr.data.vision.digits import Digits
+from ppr.engine.subject import Subject
 from ppr.errors import BadRequest, RunFailed
-from ppr.evaluators.subject import Subject
 
 
 def subject(train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], **changes: Any) -> Subject:

@@ -11,10 +11,10 @@ from subjects import of_tensors
 
 import ppr
 from ppr.config.compose import compose
+from ppr.engine.bench import Watcher
 from ppr.engine.loop import Loop
 from ppr.errors import BadRequest
 from ppr.run import execute, make_task, open_bench, run_directory
-from ppr.tasks.bench import Watcher
 from tests.killing import KilledAt
 from tests.losses.vectors import softmax
 

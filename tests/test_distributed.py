@@ -16,19 +16,19 @@ from torch import nn
 from ppr import registry
 from ppr.config.compose import compose
 from ppr.config.places import add_config_dir
+from ppr.config.settings import EngineSettings
 from ppr.data.dataset import Dataset, Split
 from ppr.engine import distributed
+from ppr.engine.bench import Watcher
 from ppr.engine.checkpoints import checkpoints
 from ppr.engine.device import check_devices
 from ppr.engine.interrupts import Interrupted
 from ppr.engine.loop import Loop
-from ppr.engine.settings import EngineSettings
+from ppr.engine.subject import Subject
 from ppr.engine.sync_batchnorm import SyncBatchNorm
 from ppr.errors import BadRequest, RunFailed
-from ppr.evaluators.subject import Subject
 from ppr.results import tree
 from ppr.run import _open_data, execute, make_task, open_bench, run_directory
-from ppr.tasks.bench import Watcher
 
 pytest_plugins = ("sweeping",)
 

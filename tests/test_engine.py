@@ -21,6 +21,7 @@ from ppr.cli.check import check_words
 from ppr.config.compose import compose
 from ppr.data.dataset import Split
 from ppr.engine.batches import Batches
+from ppr.engine.bench import Watcher
 from ppr.engine.checkpoints import checkpoints, load_checkpoint, save_checkpoint
 from ppr.engine.device import autocast, pick_device, settle_precision
 from ppr.engine.ema import MovingAverage
@@ -30,7 +31,6 @@ from ppr.engine.seeding import derive, random_states, restore_random_states, see
 from ppr.errors import BadRequest, RunFailed
 from ppr.results import tree
 from ppr.run import execute, make_task, open_bench, run_directory
-from ppr.tasks.bench import Watcher
 from tests.killing import KilledAt, assert_same_run, results_of
 
 CPU = torch.device("cpu")

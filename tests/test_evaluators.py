@@ -21,8 +21,8 @@ from torchmetrics.functional.classification import multiclass_accuracy
 
 from ppr import registry
 from ppr.data.dataset import Split
+from ppr.engine.subject import Subject
 from ppr.errors import BadRequest, RunFailed
-from ppr.evaluators.subject import Subject
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "evaluator"
 

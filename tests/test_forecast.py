@@ -13,11 +13,11 @@ from subjects import Given
 import ppr
 from ppr.config.compose import compose
 from ppr.data.timeseries.binned_series import CONTEXT, HORIZON, REACH, BinnedSeries
+from ppr.engine.bench import Watcher
+from ppr.engine.subject import Subject
 from ppr.errors import BadRequest
-from ppr.evaluators.subject import Subject
 from ppr.evaluators.timeseries.forecast import LEVELS, quantiles
 from ppr.run import execute_here
-from ppr.tasks.bench import Watcher
 
 
 def series(**fields: object) -> BinnedSeries:

@@ -18,6 +18,7 @@ from torch import Tensor
 import ppr
 from ppr.config.compose import compose
 from ppr.data.dataset import Dataset
+from ppr.engine.bench import Watcher
 from ppr.engine.checkpoints import load_weights
 from ppr.engine.loop import Loop
 from ppr.engine.seeding import seed_everything
@@ -27,7 +28,6 @@ from ppr.losses.generative.consistency import ConsistencyLoss
 from ppr.run import execute, make_task, open_bench, run_directory
 from ppr.studies.generative import teacher_lag
 from ppr.studies.generative.teacher_lag import TeacherLag, moment
-from ppr.tasks.bench import Watcher
 from tests.killing import KilledAt
 
 TINY = ["experiment=ict_ring", "dataset.train=96", "dataset.test=20", "dataset.validation=0",

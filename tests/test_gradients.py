@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from ppr.config.compose import compose
+from ppr.engine.bench import Watcher
 from ppr.engine.loop import Loop
 from ppr.engine.seeding import seed_everything
 from ppr.errors import BadRequest
 from ppr.run import make_task, open_bench
-from ppr.tasks.bench import Watcher
 
 BASE = ["engine.batch_size=64", "engine.device=cpu", "model=mlp", "model.hidden=[16]"]
 CASES = {

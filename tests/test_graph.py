@@ -16,9 +16,10 @@ from torch import Tensor
 import ppr
 from ppr.config.compose import compose
 from ppr.data.graph import _planetoid
+from ppr.engine.bench import Watcher
 from ppr.engine.seeding import seed_everything
+from ppr.engine.subject import Subject
 from ppr.errors import BadRequest, RunFailed
-from ppr.evaluators.subject import Subject
 from ppr.graphs.bounds import (
     directions,
     entry_bounds,
@@ -27,7 +28,6 @@ from ppr.graphs.bounds import (
     mixed_interval,
     published_score,
 )
-from ppr.graphs.encoder import NodeEncoder
 from ppr.graphs.graph import (
     Graph,
     budget,
@@ -37,8 +37,8 @@ from ppr.graphs.graph import (
     undirected,
     with_loops,
 )
+from ppr.models.node_encoder import NodeEncoder
 from ppr.run import execute, make_task, open_bench
-from ppr.tasks.bench import Watcher
 from tests.killing import KilledAt, assert_same_run, results_of
 
 RING = torch.tensor([[0, 1, 2, 3, 4, 0], [1, 2, 3, 4, 0, 2]])  # a ring of five with a chord

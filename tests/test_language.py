@@ -17,12 +17,12 @@ from ppr.config.compose import compose
 from ppr.data.dataset import Dataset
 from ppr.data.text.products import ALPHABET, Products
 from ppr.data.text.tiny_shakespeare import CHARACTERS, TinyShakespeare
+from ppr.engine.bench import Watcher
+from ppr.engine.subject import Subject
 from ppr.errors import BadRequest
 from ppr.evaluators.language_model.memorisation import _common
-from ppr.evaluators.subject import Subject
 from ppr.losses.language_model.goldfish import PRIME, keys
 from ppr.run import execute_here
-from ppr.tasks.bench import Watcher
 
 
 class Bigrams(nn.Module):

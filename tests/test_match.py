@@ -12,12 +12,12 @@ from torch import Tensor
 import ppr
 from ppr.config.compose import compose
 from ppr.data.dataset import Dataset, Split
+from ppr.engine.bench import Watcher
 from ppr.engine.loop import Loop
+from ppr.engine.subject import Subject
 from ppr.errors import BadRequest, RunFailed
-from ppr.evaluators.subject import Subject
 from ppr.losses.contrastive.siglip import siglip
 from ppr.run import execute, make_task, open_bench
-from ppr.tasks.bench import Watcher
 from tests.losses import vectors
 
 HALVES = ["experiment=siglip_digits", "model.hidden=[16]", "engine.device=cpu",

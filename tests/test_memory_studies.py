@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 
 from ppr.config.compose import compose
+from ppr.engine.bench import Watcher
 from ppr.errors import BadRequest
 from ppr.run import make_task, open_bench
 from ppr.studies.contrastive.held_bytes import HeldBytes
 from ppr.studies.contrastive.tiled_infonce import ring_partition
-from ppr.tasks.bench import Watcher
 
 CACHE = ("experiment=gradient_cache", "engine.batch_size=32", "task.pairs=64", "task.width=6",
          "task.latent=3", "task.dim=5", "model.hidden=[8,8]", "engine.device=cpu")  # fmt: skip

@@ -10,10 +10,10 @@ from torch import nn
 
 import ppr
 from ppr.config.compose import compose
+from ppr.engine.bench import Watcher
 from ppr.engine.checkpoints import load_weights
 from ppr.errors import BadRequest
 from ppr.run import execute, run_directory
-from ppr.tasks.bench import Watcher
 from ppr.tasks.fisher import diagonal_fisher
 
 

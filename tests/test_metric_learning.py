@@ -16,8 +16,8 @@ from PIL import Image
 
 import ppr
 from ppr.data.dataset import Dataset, Split
+from ppr.engine.subject import Subject
 from ppr.errors import BadRequest, RunFailed
-from ppr.evaluators.subject import Subject
 from ppr.losses.metric_learning import multi_similarity
 from ppr.losses.metric_learning._pairs import pair_masks
 

@@ -13,9 +13,9 @@ from torch.nn import functional as F
 import ppr
 from ppr.config.compose import compose
 from ppr.data.dataset import Dataset, Split
+from ppr.engine.bench import Watcher
 from ppr.errors import BadRequest
 from ppr.run import make_task, open_bench
-from ppr.tasks.bench import Watcher
 
 
 def data_of(inputs: torch.Tensor, targets: torch.Tensor) -> Dataset:

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from ppr.config.compose import compose
+from ppr.engine.bench import Watcher
 from ppr.engine.buffers import buffers_kept
 from ppr.engine.loop import Loop
 from ppr.engine.soundness import DEAD_AFTER
 from ppr.errors import RunFailed
 from ppr.results import tree
 from ppr.run import execute, make_task, open_bench, run_directory
-from ppr.tasks.bench import Watcher
 
 TINY = ["experiment=ce_digits", "model=mlp", "model.hidden=[16]", "model.batch_norm=true",
         "augment=none", "engine.batch_size=100", "engine.epochs=3", "engine.device=cpu",

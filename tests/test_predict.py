@@ -14,11 +14,11 @@ from ppr.config.compose import compose
 from ppr.data.text.products import ALPHABET, Products
 from ppr.data.vision.digit_scenes import SHOWN, DigitScenes
 from ppr.engine.batches import Batch
+from ppr.engine.bench import Watcher
+from ppr.engine.subject import Subject
 from ppr.errors import BadRequest
-from ppr.evaluators.subject import Subject
 from ppr.losses.segmentation_detection.jml import jaccard, soften
 from ppr.run import execute_here, make_task, open_bench
-from ppr.tasks.bench import Watcher
 
 
 def scenes(**fields: int) -> DigitScenes:

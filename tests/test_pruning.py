@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from ppr.config.compose import compose
+from ppr.engine.bench import Watcher
 from ppr.errors import BadRequest
 from ppr.run import execute, make_task, open_bench, run_directory
-from ppr.tasks.bench import Watcher
 from ppr.tasks.masks import Mask, MaskedLayers, signed_constant
 from tests.killing import KilledAt
 

@@ -12,8 +12,8 @@ import pytest
 from scipy import stats
 from sweep_space import RATE, axis, score
 
+from ppr.config.build import build
 from ppr.launchers.sweep import find
-from ppr.registry import build
 from ppr.results.files import read_lines
 from ppr.sweepers.random import draw
 

@@ -17,11 +17,11 @@ from ppr.config.compose import compose
 from ppr.data.dataset import Dataset, Split
 from ppr.data.graph._planetoid import Citations
 from ppr.data.recommendation.ir_benchmark import CATALOGUES
+from ppr.engine.bench import Watcher
 from ppr.engine.loop import Loop
+from ppr.engine.subject import Subject
 from ppr.errors import BadRequest, RunFailed
-from ppr.evaluators.subject import Subject
 from ppr.run import execute, make_task, open_bench
-from ppr.tasks.bench import Watcher
 from ppr.tasks.recommend import by_user
 
 SMALL = ["dataset.users=30", "dataset.items=24", "dataset.chosen=9", "dataset.test=3",

@@ -15,11 +15,11 @@ from sklearn.metrics import ndcg_score
 
 import ppr
 from ppr.config.compose import compose
+from ppr.engine.bench import Watcher
 from ppr.errors import BadRequest
 from ppr.evaluators.recommendation._ranking import ndcg, recall
 from ppr.run import execute_here
 from ppr.studies.retrieval_embedding._isotropy import mean_cosine, processed
-from ppr.tasks.bench import Watcher
 
 
 def normal(*shape: int) -> torch.Tensor:

@@ -12,9 +12,9 @@ from torch.nn import functional as F
 
 import ppr
 from ppr.config.compose import compose
+from ppr.engine.bench import Watcher
 from ppr.results import tree
 from ppr.run import execute, run_directory
-from ppr.tasks.bench import Watcher
 from tests.killing import KilledAt
 
 TINY = ["experiment=sam_digits", "engine.device=cpu", "engine.epochs=2", "engine.batch_size=50",

@@ -13,11 +13,11 @@ import ppr
 from ppr.config.compose import compose
 from ppr.data.dataset import Split
 from ppr.engine.batches import Batches
+from ppr.engine.bench import Watcher
 from ppr.engine.loop import Loop
 from ppr.engine.seeding import seed_everything
 from ppr.errors import BadRequest
 from ppr.run import execute, make_task, open_bench
-from ppr.tasks.bench import Watcher
 from tests.killing import KilledAt, assert_same_run, results_of
 
 CPU = torch.device("cpu")

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from ppr.config.compose import compose
+from ppr.engine.bench import Watcher
 from ppr.run import execute
 from ppr.scaling import quadratic
 from ppr.scaling.fit import fit
 from ppr.scaling.quadratic import PEAK, WARMUP, schedule
 from ppr.scaling.schedule_laws import PARAMETERS, law, starts
 from ppr.studies.scaling_laws.schedule_search import last_loss, optimised
-from ppr.tasks.bench import Watcher
 
 VALUES = {
     "power": [0.5, 0.3, 0.6],

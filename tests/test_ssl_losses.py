@@ -14,8 +14,8 @@ import ppr
 from ppr.config.compose import compose
 from ppr.data.dataset import Split
 from ppr.engine.seeding import seed_everything
+from ppr.engine.subject import Subject
 from ppr.errors import BadRequest
-from ppr.evaluators.subject import Subject
 from ppr.losses.self_supervised.e2mc import spacing_entropy
 from ppr.losses.self_supervised.w_mse import partitions, whiten
 from ppr.run import execute, run_directory

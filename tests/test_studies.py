@@ -12,10 +12,10 @@ import torch
 
 from ppr.config.compose import compose
 from ppr.data.vision.digits import Digits
+from ppr.engine.bench import Watcher
 from ppr.losses.classification_loss.focal import FocalLoss
 from ppr.run import execute
 from ppr.studies.study import Study
-from ppr.tasks.bench import Watcher
 
 STUDIES = ("focal_formula", "apl_symmetry")
 

@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 from sweep_space import RATE, score
 
 from ppr.config.compose import compose, parse
+from ppr.engine.bench import Watcher
 from ppr.engine.interrupts import Pruned
 from ppr.errors import RunFailed
 from ppr.launchers import estimate as estimating
@@ -28,7 +29,6 @@ from ppr.results.files import read_lines
 from ppr.run import execute, run_directory
 from ppr.sweepers.space import read_axes
 from ppr.sweepers.study import Worker
-from ppr.tasks.bench import Watcher
 
 pytest_plugins = ("sweeping",)
 pytestmark = pytest.mark.usefixtures("toy_is_monitored")

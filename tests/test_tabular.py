@@ -15,12 +15,12 @@ from scipy.stats import norm
 
 import ppr
 from ppr.config.compose import compose
+from ppr.engine.bench import Watcher
 from ppr.errors import BadRequest, RunFailed
 from ppr.evaluators.fairness.effort import best_effort
 from ppr.evaluators.fairness.group_fairness import disparity
 from ppr.run import execute
 from ppr.studies.fairness.improvability_dynamics import _recourse, total_variation
-from ppr.tasks.bench import Watcher
 
 ROWS = 1000
 

@@ -15,6 +15,7 @@ from scipy.stats import norm
 from sklearn.linear_model import Lasso
 
 from ppr.config.compose import compose
+from ppr.engine.bench import Watcher
 from ppr.errors import BadRequest
 from ppr.run import execute
 from ppr.studies.pruning_compression import matmul_quantisation
@@ -23,7 +24,6 @@ from ppr.studies.theory_numerics._subleq import Machine, interpret
 from ppr.studies.theory_numerics.looped_programs import adder, multiplier, random_program
 from ppr.studies.zero_shot_attributes import zsl_bound
 from ppr.studies.zero_shot_attributes.zsl_confusion import likelihoods
-from ppr.tasks.bench import Watcher
 
 
 def metrics(*words: str) -> dict[str, dict[str, float]]:

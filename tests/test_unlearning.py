@@ -44,7 +44,7 @@ def test_klom_is_the_binned_divergence_of_each_sample() -> None:
 
 
 def study(tmp_path, *words: str):
-    from ppr.tasks.bench import Watcher
+    from ppr.engine.bench import Watcher
 
     config = compose(["experiment=unlearning_convex", "dataset.limit=120", *words])
     return make_task(open_bench(config, tmp_path, Watcher()))

@@ -57,8 +57,8 @@ def check_words(words: list[str], compose_only: bool = False) -> None:
     config = compose([*words, "scale=smoke", *machine])
     if compose_only:
         return
+    from ppr.engine.bench import Watcher
     from ppr.run import make_task, open_bench
-    from ppr.tasks.bench import Watcher
 
     with tempfile.TemporaryDirectory() as folder:
         make_task(open_bench(config, Path(folder), Watcher())).check()

@@ -41,7 +41,7 @@ def _options(group: str, stem: str) -> list[str]:
 
 def _keys(stem: str) -> list[str]:
     from ppr.config.compose import groups
-    from ppr.engine.settings import engine_fields
+    from ppr.config.settings import engine_fields
 
     keys = [f"{group}=" for group in groups()] + ["seed=", "data.root=", "results.root="]
     keys += [f"engine.{name}=" for name in engine_fields()]

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ppr import registry
-from ppr.engine.settings import MACHINE_FIELDS, engine_fields
+from ppr.config.settings import MACHINE_FIELDS, engine_fields
 
 _LENGTH = 10
 _MACHINE_KINDS = {"tracker", "launcher", "sweeper"}

@@ -17,7 +17,7 @@ from typing import Any
 
 from ppr.config.compose import Config, compose
 from ppr.config.identity import run_id, variant_id
-from ppr.engine.settings import MACHINE_FIELDS
+from ppr.config.settings import MACHINE_FIELDS
 from ppr.errors import BadRequest, RunFailed, choices
 from ppr.results import tree
 

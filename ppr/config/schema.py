@@ -8,7 +8,7 @@ from typing import Any
 
 from ppr import registry
 from ppr.config.check import check_fields, check_value
-from ppr.engine.settings import engine_fields
+from ppr.config.settings import engine_fields
 from ppr.errors import BadRequest, choices
 from ppr.fields import Count, Literal
 from ppr.registry import Field, Spec

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
+from ppr.config.settings import EngineSettings, check_share
 from ppr.engine import distributed
-from ppr.engine.settings import EngineSettings, check_share
 from ppr.errors import BadRequest, choices
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}

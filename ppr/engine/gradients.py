@@ -31,12 +31,12 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ppr.engine import distributed
 from ppr.engine.batches import Batch
+from ppr.engine.bench import Bench
 from ppr.engine.buffers import buffers_kept
 from ppr.engine.device import autocast
 from ppr.engine.seeding import random_states, restore_random_states
+from ppr.engine.training import TrainingTask
 from ppr.errors import BadRequest
-from ppr.tasks.bench import Bench
-from ppr.tasks.training import TrainingTask
 
 
 class Gradients:

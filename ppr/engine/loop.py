@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ppr.engine import distributed
 from ppr.engine.batches import Batch, Batches, total_steps
+from ppr.engine.bench import Bench
 from ppr.engine.buffers import Kept, buffers_kept
 from ppr.engine.checkpoints import checkpoints, load_checkpoint, save_checkpoint
 from ppr.engine.device import autocast
@@ -28,14 +29,13 @@ from ppr.engine.interrupts import Interrupted
 from ppr.engine.meter import Meter
 from ppr.engine.seeding import generator, random_states, restore_random_states
 from ppr.engine.soundness import DEAD_AFTER, agreed, soundness
+from ppr.engine.subject import evaluating
 from ppr.engine.sync_batchnorm import synchronise_batchnorm
+from ppr.engine.training import TrainingTask
 from ppr.errors import BadRequest, RunFailed
-from ppr.evaluators.subject import evaluating
 from ppr.optimizers.norms import clip
 from ppr.optimizers.two_pass import TwoPass
 from ppr.results.files import MetricsLog
-from ppr.tasks.bench import Bench
-from ppr.tasks.training import TrainingTask
 
 
 class Loop:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ppr.engine.settings import engine_fields
+from ppr.config.settings import engine_fields
 from ppr.errors import BadRequest
 
 _ALLOWED: dict[str, tuple[Any, ...]] = {

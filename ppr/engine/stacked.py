@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from ppr.engine.batches import Batch, Batches
 from ppr.engine.loop import Loop
 from ppr.engine.train import Training
+from ppr.engine.training import TrainingTask
 from ppr.engine.vectorise import SOUND, Refused, VectorisedStep, plain_attributes
 from ppr.errors import RunFailed
 from ppr.optimizers.norms import clip
 from ppr.optimizers.two_pass import TwoPass
-from ppr.tasks.training import TrainingTask
 
 ELEMENTWISE = (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW)
 """Optimizers in which no number of a weight touches another: one step on stacked weights is that of

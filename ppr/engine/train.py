@@ -9,15 +9,15 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ppr.engine import distributed
+from ppr.engine.bench import Bench, Outcome
 from ppr.engine.checkpoints import WEIGHTS, load_weights, save_weights
 from ppr.engine.device import autocast, describe_device, peak_memory
 from ppr.engine.loop import Loop
 from ppr.engine.seeding import seed_everything
+from ppr.engine.start import START, begin_from
+from ppr.engine.subject import Subject
+from ppr.engine.training import TrainingTask
 from ppr.errors import BadRequest
-from ppr.evaluators.subject import Subject
-from ppr.tasks.bench import Bench, Outcome
-from ppr.tasks.start import START, begin_from
-from ppr.tasks.training import TrainingTask
 
 BEST_WEIGHTS = "best.pt"
 

@@ -26,8 +26,8 @@ from torch.utils._pytree import tree_leaves
 from ppr.engine.batches import Batch
 from ppr.engine.device import autocast
 from ppr.engine.seeding import random_states
+from ppr.engine.training import TrainingTask
 from ppr.errors import BadRequest
-from ppr.tasks.training import TrainingTask
 
 _PLAIN = (bool, int, float, str, tuple, type(None))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ppr.config.compose import Config
+from ppr.engine.bench import Watcher
 from ppr.results.failure import note_failure, reason
 from ppr.results.lock import RunBusy
-from ppr.tasks.bench import Watcher
 
 
 def attempt(config: Config, watcher: Watcher, *, force: bool) -> dict[str, Any]:

@@ -30,8 +30,8 @@ from ppr.results.failure import note_failure, reason
 from ppr.streams import steady_streams
 
 if TYPE_CHECKING:
+    from ppr.engine.bench import Watcher
     from ppr.engine.interrupts import StopRequest
-    from ppr.tasks.bench import Watcher
 
 _LOOK_SECONDS = 0.2
 _GRACE_SECONDS = 5.0
@@ -91,9 +91,9 @@ def execute_on_devices(config: Config, watcher: Watcher, *, force: bool = False)
     """
     import torch
 
+    from ppr.config.settings import EngineSettings
     from ppr.engine.device import check_devices
     from ppr.engine.interrupts import stop_on_signal
-    from ppr.engine.settings import EngineSettings
     from ppr.run import run_directory
 
     count = config["engine"]["devices"]
@@ -198,7 +198,7 @@ def _serve(
 
 def _relay(channel: Connection) -> Watcher:
     """A watcher that has the process at the other end told, and raises what that one's raises."""
-    from ppr.tasks.bench import Watcher
+    from ppr.engine.bench import Watcher
 
     def pass_on(name: str) -> Any:
         def told(*values: Any) -> None:

@@ -20,9 +20,9 @@ from typing import Any
 
 from ppr.config.compose import Config
 from ppr.config.places import Extensions, data_root
+from ppr.engine.bench import Bench, Watcher
 from ppr.errors import PprError, RunFailed
 from ppr.launchers.plan import recorded_seconds
-from ppr.tasks.bench import Bench, Watcher
 
 STEPS = 4
 """The first one warms up and is not counted."""
@@ -128,8 +128,8 @@ def measure(config: Config) -> float:
     if config["inputs"]:
         raise RunFailed("it starts from another run, so it cannot be tried alone")
     from ppr.engine.loop import Loop
+    from ppr.engine.training import TrainingTask
     from ppr.run import make_task, open_bench
-    from ppr.tasks.training import TrainingTask
 
     engine = {**config["engine"], "log_every": 1}
     config = replace(config, values={**config.values, "engine": engine})

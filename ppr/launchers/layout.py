@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ppr.engine.settings import check_share
+from ppr.config.settings import check_share
 from ppr.errors import BadRequest
 
 

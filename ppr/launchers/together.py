@@ -21,8 +21,8 @@ from ppr.results.failure import note_failure, reason
 from ppr.results.lock import RunBusy
 
 if TYPE_CHECKING:
+    from ppr.engine.bench import Outcome, Watcher
     from ppr.engine.train import Training
-    from ppr.tasks.bench import Outcome, Watcher
 
 Ended = Callable[[Config, "dict[str, Any] | Exception"], None]
 """Is told of each run as it ends: its summary, or what went wrong."""
@@ -108,12 +108,12 @@ def _train(configs: Sequence[Config], watcher: Watcher, ended: Ended) -> None:
 
 def _open(config: Config, watcher: Watcher, other: Training | None) -> tuple[Training, _Seed]:
     """A run ready to train; data are taken from another seed's, and one seed alone is watched."""
+    from ppr.engine.bench import Watcher
     from ppr.engine.interrupts import stop_on_signal
     from ppr.engine.train import Training
+    from ppr.engine.training import TrainingTask
     from ppr.engine.vectorise import Refused
     from ppr.run import make_task, open_bench, run_directory, write_request
-    from ppr.tasks.bench import Watcher
-    from ppr.tasks.training import TrainingTask
 
     folder = run_directory(config)
     (folder / tree.FAILURE).unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from ppr.tasks.bench import Watcher
+from ppr.engine.bench import Watcher
 
 _LINE_SECONDS = 5.0
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ppr.engine.settings import MACHINE_FIELDS
+from ppr.config.settings import MACHINE_FIELDS
 from ppr.errors import RunFailed
 from ppr.report.plot import Panel
 from ppr.results.curves import Curve

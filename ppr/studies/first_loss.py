@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import torch
 
+from ppr.engine.bench import Outcome
 from ppr.engine.loop import Loop
 from ppr.registry import component
-from ppr.tasks.bench import Outcome
 from ppr.tasks.classify import Classify
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from ppr.tasks.bench import Bench, Outcome
+from ppr.engine.bench import Bench, Outcome
 
 
 class Study(ABC):

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from ppr.data.dataset import Split
 from ppr.engine.batches import Batch
+from ppr.engine.bench import Bench
 from ppr.errors import BadRequest
 from ppr.evaluators.fairness.effort import best_effort, improvable_inputs
 from ppr.fields import Count, NonNegative
 from ppr.registry import component
-from ppr.tasks.bench import Bench
 from ppr.tasks.classify import Classify
 
 

@@ -21,9 +21,9 @@ import torch
 from torch import Tensor
 
 from ppr.engine.batches import Batch
+from ppr.engine.bench import Bench, Outcome
 from ppr.errors import BadRequest
 from ppr.registry import component
-from ppr.tasks.bench import Bench, Outcome
 from ppr.tasks.classify import Classify
 from ppr.tasks.per_task import accuracies, scores, tasks_of
 

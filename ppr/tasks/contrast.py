@@ -15,11 +15,11 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _NormBase
 
 from ppr.engine.batches import Batch
-from ppr.evaluators.subject import Subject
+from ppr.engine.bench import Bench
+from ppr.engine.subject import Subject
+from ppr.engine.training import TrainingTask
 from ppr.fields import Count
 from ppr.registry import component
-from ppr.tasks.bench import Bench
-from ppr.tasks.training import TrainingTask
 
 
 @component("task")

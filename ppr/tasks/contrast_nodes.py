@@ -24,14 +24,14 @@ from torch import Tensor
 
 from ppr.engine import distributed
 from ppr.engine.batches import Batch
+from ppr.engine.bench import Bench
+from ppr.engine.training import TrainingTask
 from ppr.errors import BadRequest
 from ppr.fields import Count, Fraction
-from ppr.graphs.encoder import NodeEncoder
 from ppr.graphs.graph import Graph, drop_edges
 from ppr.models.gcn import GCN
+from ppr.models.node_encoder import NodeEncoder
 from ppr.registry import component
-from ppr.tasks.bench import Bench
-from ppr.tasks.training import TrainingTask
 
 
 @component("task")

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from ppr.engine.batches import Batch
+from ppr.engine.bench import Bench
 from ppr.registry import component
-from ppr.tasks.bench import Bench
 from ppr.tasks.classify import Classify
 from ppr.tasks.trained import trained
 

@@ -41,6 +41,7 @@ from torch.nn.utils import parameters_to_vector
 
 from ppr.data.dataset import Split
 from ppr.engine.batches import Batch
+from ppr.engine.bench import Bench, Outcome
 from ppr.engine.buffers import buffers_kept
 from ppr.engine.checkpoints import WEIGHTS, load_checkpoint, save_checkpoint, save_weights
 from ppr.engine.interrupts import Interrupted
@@ -50,7 +51,6 @@ from ppr.errors import BadRequest, RunFailed
 from ppr.fields import Count, NonNegative, Positive, Whole
 from ppr.registry import component
 from ppr.results.files import MetricsLog
-from ppr.tasks.bench import Bench, Outcome
 from ppr.tasks.classify import Classify
 from ppr.tasks.per_task import accuracies, scores
 

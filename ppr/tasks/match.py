@@ -21,10 +21,10 @@ import torch
 from torch import Tensor, nn
 
 from ppr.engine.batches import Batch
+from ppr.engine.bench import Bench
+from ppr.engine.training import TrainingTask
 from ppr.errors import BadRequest
 from ppr.registry import component
-from ppr.tasks.bench import Bench
-from ppr.tasks.training import TrainingTask
 
 
 @component("task")

@@ -29,12 +29,12 @@ from torch import Tensor, nn
 
 from ppr import registry
 from ppr.data.dataset import Dataset, Split
+from ppr.engine.bench import Bench, Outcome
 from ppr.engine.checkpoints import WEIGHTS, load_weights, save_weights
 from ppr.engine.train import evaluate
 from ppr.errors import BadRequest
 from ppr.fields import Fraction, Positive
 from ppr.registry import component
-from ppr.tasks.bench import Bench, Outcome
 from ppr.tasks.classify import Classify
 from ppr.tasks.fisher import diagonal_fisher
 

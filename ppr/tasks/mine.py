@@ -23,9 +23,9 @@ import torch
 from torch import Tensor
 
 from ppr.engine.batches import Batch
+from ppr.engine.bench import Bench, Outcome
 from ppr.fields import Count, Fraction, NonNegative
 from ppr.registry import component
-from ppr.tasks.bench import Bench, Outcome
 from ppr.tasks.classify import Classify
 from ppr.tasks.masks import MaskedLayers
 

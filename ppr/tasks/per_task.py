@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from ppr.data.dataset import Dataset, Split
+from ppr.engine.subject import evaluating
 from ppr.errors import BadRequest
-from ppr.evaluators.subject import evaluating
 from ppr.tasks.classify import Classify
 
 

@@ -24,10 +24,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ppr.engine.batches import Batch
+from ppr.engine.bench import Bench
 from ppr.fields import Fraction
 from ppr.graphs.bounds import directions, entry_bounds, published_score
 from ppr.registry import component
-from ppr.tasks.bench import Bench
 from ppr.tasks.contrast_nodes import ContrastNodes
 
 

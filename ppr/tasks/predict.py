@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from ppr.engine.batches import Batch
+from ppr.engine.bench import Bench
+from ppr.engine.training import TrainingTask
 from ppr.registry import component
-from ppr.tasks.bench import Bench
-from ppr.tasks.training import TrainingTask
 
 
 @component("task")

@@ -18,10 +18,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from ppr.engine.bench import Bench, Outcome
 from ppr.engine.checkpoints import WEIGHTS, save_weights
 from ppr.fields import Count, Fraction
 from ppr.registry import component
-from ppr.tasks.bench import Bench, Outcome
 from ppr.tasks.classify import Classify
 from ppr.tasks.masks import MaskedLayers, signed_constant
 

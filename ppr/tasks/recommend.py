@@ -29,11 +29,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ppr.engine.batches import Batch
+from ppr.engine.bench import Bench
+from ppr.engine.training import TrainingTask
 from ppr.errors import BadRequest
 from ppr.fields import Count, Fraction
 from ppr.registry import component
-from ppr.tasks.bench import Bench
-from ppr.tasks.training import TrainingTask
 
 
 @component("task")

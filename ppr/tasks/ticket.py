@@ -24,12 +24,12 @@ from torch import Tensor
 
 from ppr.data.dataset import Split
 from ppr.engine.batches import Batch
+from ppr.engine.bench import Bench, Outcome
 from ppr.engine.checkpoints import WEIGHTS, load_weights
 from ppr.engine.seeding import generator
 from ppr.errors import BadRequest
 from ppr.fields import Fraction, Literal
 from ppr.registry import component
-from ppr.tasks.bench import Bench, Outcome
 from ppr.tasks.classify import Classify
 from ppr.tasks.masks import MaskedLayers, signed_constant
 

@@ -9,9 +9,9 @@ from torch import nn
 
 from ppr import registry
 from ppr.config import inputs
+from ppr.engine.bench import Bench
 from ppr.engine.checkpoints import WEIGHTS, load_weights
 from ppr.errors import BadRequest
-from ppr.tasks.bench import Bench
 
 PARTS = ("encoder", "classifier")
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ppr import registry
+from ppr.config.build import build
 from ppr.data.source import Source
 from ppr.errors import BadRequest
 from ppr.fields import Count, Whole
@@ -41,7 +41,7 @@ class OneClass(Source):
         limit: Count | None = None,
     ) -> None:
         super().__init__(root, validation=validation, split_seed=split_seed, limit=limit)
-        self.whole: Source = registry.build("dataset", of, root)
+        self.whole: Source = build("dataset", of, root)
         known = len(self.whole.card.classes)
         self.among = sorted({normal, *(range(known) if among is None else among)})
         if self.among[-1] >= known:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ppr import registry
+from ppr.config.build import build
 from ppr.data.source import Source
 from ppr.errors import BadRequest
 from ppr.fields import Count, Literal, Whole
@@ -42,7 +42,7 @@ class Part(Source):
         **shared: Any,
     ) -> None:
         super().__init__(root, **shared)
-        self.whole: Source = registry.build("dataset", of, root, **shared)
+        self.whole: Source = build("dataset", of, root, **shared)
         self.card = self.whole.card
         known = range(len(self.card.classes))
         if classes is not None and not set(classes) <= set(known):

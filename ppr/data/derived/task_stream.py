@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ppr import registry
+from ppr.config.build import build
 from ppr.data.source import Source
 from ppr.errors import BadRequest
 from ppr.fields import Count, Literal
@@ -47,7 +47,7 @@ class TaskStream(Source):
         **shared: Any,
     ) -> None:
         super().__init__(root, **shared)
-        self.whole: Source = registry.build("dataset", of, root, **shared)
+        self.whole: Source = build("dataset", of, root, **shared)
         self.card = self.whole.card
         if change == "rotated" and len(angles or []) != tasks:
             raise BadRequest(f"dataset.angles={angles}: one for each of {tasks} tasks")

@@ -20,7 +20,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from ppr.evaluators.subject import Subject
+from ppr.engine.subject import Subject
 from ppr.registry import component
 
 WHERE = "evaluator.aurc"

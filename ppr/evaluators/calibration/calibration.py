@@ -37,7 +37,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from ppr.evaluators.subject import Subject
+from ppr.engine.subject import Subject
 from ppr.fields import Count
 from ppr.registry import component
 

@@ -18,8 +18,8 @@ from typing import ClassVar, Literal
 
 from torchmetrics.functional.classification import binary_average_precision
 
+from ppr.engine.subject import Subject
 from ppr.errors import BadRequest
-from ppr.evaluators.subject import Subject
 from ppr.registry import component
 
 WHERE = "evaluator.average_precision"

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from ppr.engine.subject import Subject
 from ppr.evaluators.classification.accuracy import top_accuracies
-from ppr.evaluators.subject import Subject
 from ppr.registry import component
 
 WHERE = "evaluator.classifier"

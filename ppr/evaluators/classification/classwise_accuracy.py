@@ -18,7 +18,7 @@ from typing import ClassVar, Literal
 
 import torch
 
-from ppr.evaluators.subject import Subject
+from ppr.engine.subject import Subject
 from ppr.registry import component
 
 WHERE = "evaluator.classwise_accuracy"

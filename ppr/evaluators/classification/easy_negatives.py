@@ -21,8 +21,8 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
+from ppr.engine.subject import Subject
 from ppr.errors import BadRequest
-from ppr.evaluators.subject import Subject
 from ppr.fields import Fraction, NonNegative
 from ppr.losses._classwise import focal_term
 from ppr.registry import component

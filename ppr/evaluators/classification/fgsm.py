@@ -21,8 +21,8 @@ from typing import ClassVar, Literal
 import torch
 from torch.nn import functional as F
 
+from ppr.engine.subject import Subject, evaluating
 from ppr.errors import RunFailed
-from ppr.evaluators.subject import Subject, evaluating
 from ppr.fields import NonNegative
 from ppr.registry import component
 

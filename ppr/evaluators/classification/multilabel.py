@@ -22,7 +22,7 @@ import torch
 from torch.nn.functional import one_hot
 from torchmetrics.functional.classification import binary_average_precision
 
-from ppr.evaluators.subject import Subject
+from ppr.engine.subject import Subject
 from ppr.registry import component
 
 WHERE = "evaluator.multilabel"

@@ -27,8 +27,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ppr.engine.subject import Subject, evaluating
 from ppr.errors import BadRequest, RunFailed
-from ppr.evaluators.subject import Subject, evaluating
 from ppr.fields import Count, Positive
 from ppr.optimizers.norms import total_norm
 from ppr.registry import component

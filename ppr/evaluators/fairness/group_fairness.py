@@ -25,9 +25,9 @@ import torch
 from torch import Tensor
 
 from ppr.data.dataset import Split
+from ppr.engine.subject import Subject, evaluating
 from ppr.errors import BadRequest
 from ppr.evaluators.fairness.effort import best_effort, improvable_inputs
-from ppr.evaluators.subject import Subject, evaluating
 from ppr.fields import Count, NonNegative
 from ppr.registry import component
 

@@ -24,8 +24,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ppr.engine.subject import Subject
 from ppr.errors import BadRequest
-from ppr.evaluators.subject import Subject
 from ppr.fields import Annotated, Ge, NonNegative, Positive
 from ppr.registry import component
 

@@ -22,12 +22,12 @@ from typing import ClassVar, Literal
 
 import torch
 
+from ppr.engine.subject import Subject
 from ppr.errors import BadRequest
-from ppr.evaluators.subject import Subject
 from ppr.fields import Count, Fraction
 from ppr.graphs.bounds import directions, entry_bounds, margin_bound, published_score
-from ppr.graphs.encoder import NodeEncoder
 from ppr.graphs.graph import drop_within_budget
+from ppr.models.node_encoder import NodeEncoder
 from ppr.registry import component
 
 ROUNDING = 1e-9

@@ -24,9 +24,9 @@ import torch
 from torch import Tensor, nn
 
 from ppr.data.dataset import Split
+from ppr.engine.subject import Subject, evaluating
 from ppr.errors import BadRequest
 from ppr.evaluators.interpretability._path import gradient, integrated_gradients
-from ppr.evaluators.subject import Subject, evaluating
 from ppr.fields import Count
 from ppr.registry import component
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ppr.engine.subject import Subject, evaluating
 from ppr.errors import BadRequest
-from ppr.evaluators.subject import Subject, evaluating
 
 
 def continued(

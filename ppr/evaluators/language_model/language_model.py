@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 
-from ppr.evaluators.subject import Subject
+from ppr.engine.subject import Subject
 from ppr.losses._positions import negative_log_likelihood
 from ppr.registry import component
 

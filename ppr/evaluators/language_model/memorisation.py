@@ -18,9 +18,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ppr.engine.subject import Subject, evaluating
 from ppr.errors import BadRequest
 from ppr.evaluators.language_model._greedy import continued
-from ppr.evaluators.subject import Subject, evaluating
 from ppr.fields import Count
 from ppr.losses.language_model.goldfish import GoldfishLoss
 from ppr.registry import component

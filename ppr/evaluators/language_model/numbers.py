@@ -16,9 +16,9 @@ from typing import Any
 
 import torch
 
+from ppr.engine.subject import Subject
 from ppr.errors import BadRequest
 from ppr.evaluators.language_model._greedy import continued
-from ppr.evaluators.subject import Subject
 from ppr.registry import component
 
 WHERE = "evaluator.numbers"

@@ -21,9 +21,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from ppr.engine.subject import Subject, evaluating
 from ppr.errors import BadRequest
 from ppr.evaluators.recommendation._ranking import ndcg, recall
-from ppr.evaluators.subject import Subject, evaluating
 from ppr.fields import Count
 from ppr.registry import component
 

@@ -25,9 +25,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ppr.engine.subject import Subject
 from ppr.errors import RunFailed
 from ppr.evaluators.representation.embeddings import class_sums, unit_outputs
-from ppr.evaluators.subject import Subject
 from ppr.registry import component
 
 WHERE = "evaluator.class_means"

@@ -18,8 +18,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from ppr.engine.subject import Subject
 from ppr.evaluators.representation.embeddings import class_sums, unit_outputs
-from ppr.evaluators.subject import Subject
 from ppr.registry import component
 
 WHERE = "evaluator.class_variance"

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ppr.engine.subject import Subject
 from ppr.errors import RunFailed
-from ppr.evaluators.subject import Subject
 
 
 def unit_outputs(subject: Subject, split: str, by: str) -> tuple[Tensor, Tensor]:

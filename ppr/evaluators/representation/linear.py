@@ -35,9 +35,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ppr.engine.subject import Subject
 from ppr.errors import BadRequest, RunFailed, choices
 from ppr.evaluators.classification.accuracy import top_accuracies
-from ppr.evaluators.subject import Subject
 from ppr.fields import Count, NonNegative, Positive
 from ppr.registry import component
 

@@ -19,8 +19,8 @@ from typing import ClassVar, Literal
 import torch
 from torch.nn import functional as F
 
+from ppr.engine.subject import Subject
 from ppr.errors import RunFailed
-from ppr.evaluators.subject import Subject
 from ppr.registry import component
 
 WHERE = "evaluator.pair_cosines"

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from ppr.evaluators.subject import Subject
+from ppr.engine.subject import Subject
 from ppr.fields import Positive
 from ppr.losses.contrastive.infonce import infonce
 from ppr.registry import component

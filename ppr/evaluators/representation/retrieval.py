@@ -30,8 +30,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ppr.engine.subject import Subject
 from ppr.errors import BadRequest, RunFailed
-from ppr.evaluators.subject import Subject
 from ppr.registry import component
 
 WHERE = "evaluator.retrieval"

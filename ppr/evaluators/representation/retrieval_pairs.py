@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ppr.evaluators.subject import Subject
+from ppr.engine.subject import Subject
 from ppr.registry import component
 
 WHERE = "evaluator.retrieval_pairs"

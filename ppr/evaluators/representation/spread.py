@@ -20,8 +20,8 @@ from typing import ClassVar, Literal
 
 import torch
 
+from ppr.engine.subject import Subject
 from ppr.evaluators.representation.embeddings import unit_outputs
-from ppr.evaluators.subject import Subject
 from ppr.registry import component
 
 WHERE = "evaluator.spread"

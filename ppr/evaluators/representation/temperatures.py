@@ -20,8 +20,8 @@ import numpy as np
 from scipy.stats import spearmanr
 from torch import Tensor
 
+from ppr.engine.subject import Subject
 from ppr.errors import BadRequest
-from ppr.evaluators.subject import Subject
 from ppr.registry import component
 
 WHERE = "evaluator.temperatures"

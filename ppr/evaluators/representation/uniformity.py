@@ -21,9 +21,9 @@ from typing import ClassVar, Literal
 
 import torch
 
+from ppr.engine.subject import Subject
 from ppr.errors import RunFailed
 from ppr.evaluators.representation.embeddings import class_sums, unit_outputs
-from ppr.evaluators.subject import Subject
 from ppr.registry import component
 
 WHERE = "evaluator.uniformity"

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import torch
 
-from ppr.evaluators.subject import Subject
+from ppr.engine.subject import Subject
 from ppr.registry import component
 
 WHERE = "evaluator.segmentation"

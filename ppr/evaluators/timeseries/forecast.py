@@ -19,8 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ppr.engine.subject import Subject
 from ppr.errors import BadRequest
-from ppr.evaluators.subject import Subject
 from ppr.registry import component
 
 WHERE = "evaluator.forecast"

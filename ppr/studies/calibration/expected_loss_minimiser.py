@@ -21,6 +21,7 @@ import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 
+from ppr.engine.bench import Bench
 from ppr.errors import BadRequest
 from ppr.fields import Fraction, NonNegative
 from ppr.losses.calibration.dual_focal import DualFocalLoss
@@ -28,7 +29,6 @@ from ppr.losses.classification_loss.cross_entropy import CrossEntropyLoss
 from ppr.losses.classification_loss.focal import FocalLoss
 from ppr.registry import component
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 GRID = 1000
 

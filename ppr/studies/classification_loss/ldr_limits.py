@@ -25,13 +25,13 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
+from ppr.engine.bench import Bench
 from ppr.engine.seeding import generator
 from ppr.fields import Count, NonNegative
 from ppr.losses.classification_loss.cross_entropy import CrossEntropyLoss
 from ppr.losses.classification_loss.ldr import LDRLoss
 from ppr.registry import component
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 SPREAD = 3.0
 SMALL, LARGE = 1e-3, 1e6

@@ -18,13 +18,13 @@ from __future__ import annotations
 
 import torch
 
+from ppr.engine.bench import Bench
 from ppr.errors import BadRequest
 from ppr.fields import Count, Fraction
 from ppr.losses.classification_loss.cross_entropy import CrossEntropyLoss
 from ppr.losses.classification_loss.polyloss import PolyLoss
 from ppr.registry import component
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 EPSILON = 2.0
 MANY = 10_000

@@ -29,6 +29,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ppr.engine.bench import Bench
 from ppr.engine.seeding import derive, generator
 from ppr.errors import BadRequest
 from ppr.fields import Annotated, Count, Ge, Literal, Positive
@@ -37,7 +38,6 @@ from ppr.samplers.spectral import spectral_batches
 from ppr.studies.contrastive.free_embeddings import random_sphere, simplex
 from ppr.studies.contrastive.minibatch_optimum import batch_losses
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 
 @component("task")

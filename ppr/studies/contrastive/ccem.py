@@ -30,6 +30,7 @@ import math
 from scipy.optimize import brentq
 from torch import Tensor
 
+from ppr.engine.bench import Bench
 from ppr.errors import BadRequest
 from ppr.fields import Annotated, Count, Ge
 from ppr.losses.contrastive.infonce import InfoNCELoss
@@ -37,7 +38,6 @@ from ppr.losses.contrastive.siglip import SigLIPLoss
 from ppr.registry import component
 from ppr.studies.contrastive.free_embeddings import minimise, pair_similarities, random_sphere
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 
 def lowest_negative(s: float, pairs: int) -> float:

@@ -17,6 +17,7 @@ import math
 
 from torch import Tensor
 
+from ppr.engine.bench import Bench
 from ppr.errors import RunFailed
 from ppr.fields import Annotated, Count, Ge
 from ppr.losses.contrastive.siglip import siglip
@@ -24,7 +25,6 @@ from ppr.registry import component
 from ppr.studies.contrastive.free_embeddings import minimise, pair_similarities, random_sphere
 from ppr.studies.contrastive.thresholds import Optimum, reach
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 MOVING = 0.7
 """|s| below this is well within the range."""

@@ -28,13 +28,13 @@ import torch.nn.functional as F
 from scipy.optimize import brentq
 from torch import Tensor
 
+from ppr.engine.bench import Bench
 from ppr.errors import BadRequest
 from ppr.fields import Annotated, Count, Ge
 from ppr.losses.contrastive.supcl import SupCLLoss
 from ppr.registry import component
 from ppr.studies.contrastive.free_embeddings import minimise, random_sphere
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 
 def collapse_threshold(classes: int, samples: int, temperature: float) -> float:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ppr.engine.bench import Bench
 from ppr.fields import Annotated, Count, Ge, Positive
 from ppr.losses.contrastive.supcl import supcl
 from ppr.registry import component
@@ -19,7 +20,6 @@ from ppr.studies.contrastive.class_collapse import collapse_threshold, variances
 from ppr.studies.contrastive.free_embeddings import minimise, random_sphere
 from ppr.studies.contrastive.thresholds import Optimum, reach
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 BEGIN = 0.9
 """An alpha at which no class collapses."""

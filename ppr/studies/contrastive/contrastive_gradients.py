@@ -28,12 +28,12 @@ import math
 import torch
 from torch import Tensor
 
+from ppr.engine.bench import Bench
 from ppr.fields import Annotated, Count, Ge
 from ppr.losses.contrastive.infonce import infonce
 from ppr.registry import component
 from ppr.studies.contrastive.free_embeddings import random_sphere
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 
 def anchor_losses(cosines: Tensor, temperature: float) -> Tensor:

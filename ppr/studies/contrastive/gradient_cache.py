@@ -35,15 +35,15 @@ import torch
 from torch import Tensor, nn
 
 from ppr.engine.batches import Batch
+from ppr.engine.bench import Bench
 from ppr.engine.gradients import Gradients
 from ppr.engine.seeding import generator, seed_everything
+from ppr.engine.training import TrainingTask
 from ppr.errors import BadRequest
 from ppr.fields import Count, Fraction, Whole
 from ppr.registry import component
 from ppr.studies.contrastive.held_bytes import HeldBytes
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
-from ppr.tasks.training import TrainingTask
 
 
 class TwoTowers(TrainingTask):

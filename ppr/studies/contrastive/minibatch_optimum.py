@@ -33,13 +33,13 @@ import math
 import torch
 from torch import Tensor
 
+from ppr.engine.bench import Bench
 from ppr.engine.seeding import generator
 from ppr.errors import BadRequest
 from ppr.fields import Annotated, Count, Ge, Literal
 from ppr.registry import component
 from ppr.studies.contrastive.free_embeddings import minimise, random_sphere, simplex
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 DESIGN = (8, 4)
 """The N and B of the design."""

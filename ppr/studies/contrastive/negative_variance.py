@@ -29,13 +29,13 @@ import torch.nn.functional as F
 from scipy.optimize import brentq
 from torch import Tensor
 
+from ppr.engine.bench import Bench
 from ppr.errors import BadRequest
 from ppr.fields import Annotated, Count, Ge, Literal
 from ppr.losses.contrastive.vrn import VRNLoss
 from ppr.registry import component
 from ppr.studies.contrastive.free_embeddings import minimise, off_diagonal, random_sphere
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 
 def batch_negative(batch: int, temperature: float, weight: float, target: float) -> float:

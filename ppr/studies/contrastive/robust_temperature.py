@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import logsumexp
 
+from ppr.engine.bench import Bench
 from ppr.fields import Annotated, Count, Ge, NonNegative
 from ppr.losses.contrastive.isogclr import ISogCLRLoss
 from ppr.registry import component
 from ppr.studies.contrastive.free_embeddings import random_sphere
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 ETA = 0.05
 """Small enough to be stable at tau_min, where F curves most."""

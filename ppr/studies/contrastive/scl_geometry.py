@@ -26,13 +26,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ppr.engine.bench import Bench
 from ppr.engine.seeding import generator
 from ppr.errors import BadRequest
 from ppr.fields import Count, Literal
 from ppr.registry import component
 from ppr.studies.contrastive.free_embeddings import minimise, off_diagonal, random_sphere
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 RESTARTS = 4
 """The ReLU's kinks stop a line search early; begun anew, without its memory, it goes on."""

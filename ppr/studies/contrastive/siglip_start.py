@@ -29,6 +29,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ppr.engine.bench import Bench
 from ppr.errors import BadRequest
 from ppr.fields import Annotated, Count, Ge, Literal
 from ppr.losses.contrastive.siglip import SigLIPLoss, siglip
@@ -36,7 +37,6 @@ from ppr.registry import component
 from ppr.studies.contrastive.free_embeddings import random_sphere
 from ppr.studies.contrastive.tiled_infonce import compare, step
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 
 def matrix_siglip(a: Tensor, b: Tensor, *, temperature: float, bias: float) -> Tensor:

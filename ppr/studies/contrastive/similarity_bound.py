@@ -24,12 +24,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ppr.engine.bench import Bench
 from ppr.engine.seeding import generator
 from ppr.fields import Annotated, Count, Ge
 from ppr.registry import component
 from ppr.studies.contrastive.free_embeddings import minimise, pair_similarities, random_sphere
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 DELTAS = (0.0, 0.1, 0.5, 1.0, 2.0, 10.0)
 

@@ -35,6 +35,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ppr.engine.bench import Bench
 from ppr.errors import BadRequest
 from ppr.fields import Annotated, Count, Ge, Literal, Positive
 from ppr.losses._partition import log_partition
@@ -43,7 +44,6 @@ from ppr.registry import component
 from ppr.studies.contrastive.free_embeddings import random_sphere
 from ppr.studies.contrastive.held_bytes import HeldBytes
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 Partition = Callable[[Tensor, Tensor], Tensor]
 """Anchors [M, D] and candidates [N, D], whose products are the logits, to lse [M]."""

@@ -20,11 +20,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ppr.engine.bench import Bench
 from ppr.engine.seeding import generator
 from ppr.fields import Count, Positive
 from ppr.registry import component
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 
 @component("task")

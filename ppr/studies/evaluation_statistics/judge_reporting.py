@@ -36,12 +36,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom, norm
 
+from ppr.engine.bench import Bench
 from ppr.engine.seeding import derive
 from ppr.errors import BadRequest
 from ppr.fields import Count, Fraction, Literal
 from ppr.registry import component
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]

@@ -31,10 +31,10 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq, minimize
 from scipy.stats import norm
 
+from ppr.engine.bench import Bench
 from ppr.fields import Count, Fraction, Positive
 from ppr.registry import component
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 Array = NDArray[np.float64]
 GRID = np.linspace(-8.0, 8.0, 20_001)

@@ -19,12 +19,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ppr.engine.bench import Bench
 from ppr.engine.seeding import generator
 from ppr.evaluators.fairness.group_fairness import disparity
 from ppr.fields import Count, NonNegative
 from ppr.registry import component
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 MEANS, STDS = (0.0, 1.0), (1.0, 0.9)
 

@@ -29,11 +29,11 @@ import torch
 from scipy.special import ndtr
 from torch import Tensor
 
+from ppr.engine.bench import Bench
 from ppr.fields import Count
 from ppr.losses.generative.consistency import distances, karras_grid, lognormal_law, uniform_law
 from ppr.registry import component
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 LOW, HIGH, RHO = 0.002, 80.0, 7.0
 MEAN, STD = -1.1, 2.0

@@ -28,12 +28,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ppr.engine.bench import Bench
 from ppr.engine.seeding import generator
 from ppr.evaluators.interpretability._path import gradient, integrated_gradients
 from ppr.fields import Count
 from ppr.registry import component
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 Function = Callable[[Tensor], Tensor]
 

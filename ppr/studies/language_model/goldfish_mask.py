@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import torch
 
+from ppr.engine.bench import Bench
 from ppr.engine.seeding import generator
 from ppr.errors import BadRequest
 from ppr.fields import Count
 from ppr.losses.language_model.goldfish import GoldfishLoss
 from ppr.registry import component
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 BEFORE = (40, 57)
 """Words before the passage in the two texts."""

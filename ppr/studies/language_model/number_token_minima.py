@@ -15,11 +15,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from ppr.engine.bench import Bench
 from ppr.fields import Count
 from ppr.losses.language_model.number_token import DIGITS, number_distance
 from ppr.registry import component
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 VARIANTS = ("wasserstein", "mse")
 

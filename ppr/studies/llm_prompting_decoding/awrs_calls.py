@@ -20,12 +20,12 @@ import torch
 from torch import Tensor
 
 from ppr.decoding.awrs import awrs, expected_calls
+from ppr.engine.bench import Bench
 from ppr.engine.seeding import generator
 from ppr.errors import BadRequest
 from ppr.fields import Annotated, Count, Fraction, Ge, Literal
 from ppr.registry import component
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 SMALL = 100
 ROWS = 2_000_000

@@ -28,11 +28,11 @@ from ppr.decoding.language import (
     random_bigrams,
 )
 from ppr.decoding.smc import sample
+from ppr.engine.bench import Bench
 from ppr.engine.seeding import generator
 from ppr.fields import Count, Fraction, Literal
 from ppr.registry import component
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 LENGTH = 6
 VOCABULARY = 4

@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 
 from ppr.decoding.truncation import entropy_terms, keep, truncate
+from ppr.engine.bench import Bench
 from ppr.engine.seeding import derive
 from ppr.fields import Annotated, Count, Fraction, Ge, Literal
 from ppr.registry import component
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 FEW = 12
 SLACK = 1e-12

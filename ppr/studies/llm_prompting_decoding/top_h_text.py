@@ -20,12 +20,12 @@ from ppr.data.dataset import Split
 from ppr.decoding.language import LanguageModel
 from ppr.decoding.trigram import TrigramModel
 from ppr.decoding.truncation import truncate
+from ppr.engine.bench import Bench
 from ppr.engine.seeding import generator
 from ppr.errors import BadRequest
 from ppr.fields import Annotated, Count, Ge, Literal, NonNegative, Positive
 from ppr.registry import component
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 
 def words_of(text: str) -> list[str]:

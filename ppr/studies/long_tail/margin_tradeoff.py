@@ -21,11 +21,11 @@ from typing import Literal
 import torch
 from scipy.optimize import minimize_scalar
 
+from ppr.engine.bench import Bench
 from ppr.fields import Positive
 from ppr.losses.long_tail.ldam import LDAMLoss
 from ppr.registry import component
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 RARER = 3
 """Samples of class 2: any number gives the same ratio."""

@@ -20,12 +20,12 @@ from __future__ import annotations
 
 import torch
 
+from ppr.engine.bench import Bench
 from ppr.engine.seeding import generator
 from ppr.errors import BadRequest
 from ppr.fields import Count, Fraction
 from ppr.registry import component
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 SPREAD = 3.0
 

@@ -29,13 +29,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ppr.engine.bench import Bench
 from ppr.engine.seeding import generator
 from ppr.fields import Count
 from ppr.losses.recommendation.psl import SURROGATES, PSLLoss
 from ppr.losses.recommendation.softmax_ranking import SoftmaxRankingLoss
 from ppr.registry import component
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 TEMPERATURES = (0.025, 0.05, 0.1, 0.25)
 SHOWN = 0.2

@@ -17,13 +17,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ppr.data.dataset import Dataset, Split
+from ppr.engine.bench import Bench
 from ppr.engine.seeding import generator
 from ppr.fields import Count, Positive
 from ppr.mixups.genlabel import GenLabel
 from ppr.mixups.mixup import Mixup
 from ppr.registry import component
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 
 @component("task")

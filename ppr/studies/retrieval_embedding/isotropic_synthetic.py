@@ -18,13 +18,13 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 
+from ppr.engine.bench import Bench
 from ppr.engine.seeding import generator
 from ppr.evaluators.recommendation._ranking import ndcg
 from ppr.fields import Count, NonNegative, Positive
 from ppr.registry import component
 from ppr.studies.retrieval_embedding._isotropy import mean_cosine, processed
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 RELEVANT = 10
 NOISE = 0.5

@@ -21,13 +21,13 @@ import torch
 import torch.nn.functional as F
 
 from ppr.data.dataset import Split
+from ppr.engine.bench import Bench
 from ppr.errors import BadRequest
 from ppr.evaluators.recommendation._ranking import ndcg
 from ppr.fields import Count
 from ppr.registry import component
 from ppr.studies.retrieval_embedding._isotropy import mean_cosine, processed
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 AT = 10
 BOOTSTRAPS = 2000

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ppr.engine.bench import Bench
 from ppr.engine.seeding import derive
 from ppr.fields import Annotated, Count, Ge, Literal, NonNegative
 from ppr.registry import component
@@ -22,7 +23,6 @@ from ppr.scaling.fit import Array, Fit, fit
 from ppr.scaling.quadratic import WARMUP, expected_losses, schedule
 from ppr.scaling.schedule_laws import law, starts
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 Z = 1.96
 FITTED = (("constant", 0.1), ("cosine", 0.1), ("two_stage", 0.3))

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ppr.engine.bench import Bench
 from ppr.engine.seeding import derive
 from ppr.fields import Annotated, Count, Fraction, Ge, Literal, NonNegative
 from ppr.registry import component
@@ -25,7 +26,6 @@ from ppr.scaling.fit import Array
 from ppr.scaling.quadratic import PEAK, WARMUP, expected_losses, schedule
 from ppr.studies.scaling_laws.loss_curve_law import fitted
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 LOWEST = 0.01
 

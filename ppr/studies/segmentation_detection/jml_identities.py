@@ -18,12 +18,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ppr.engine.bench import Bench
 from ppr.engine.seeding import generator
 from ppr.fields import Count
 from ppr.losses.segmentation_detection.jml import jaccard
 from ppr.registry import component
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 VARIANTS = ("jml1", "jml2", "soft")
 

@@ -26,12 +26,12 @@ from scipy.special import digamma
 from scipy.stats import kstest
 from torch import Tensor
 
+from ppr.engine.bench import Bench
 from ppr.engine.seeding import generator
 from ppr.fields import Annotated, Count, Ge
 from ppr.losses.self_supervised.e2mc import off_diagonal_covariance, spacing_entropy
 from ppr.registry import component
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 AT_ONCE = 100
 COVARIANCE = 100.0

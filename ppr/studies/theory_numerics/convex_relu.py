@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import torch
 
+from ppr.engine.bench import Bench
 from ppr.engine.seeding import generator
 from ppr.fields import Annotated, Count, Fraction, Ge
 from ppr.registry import component
@@ -30,7 +31,6 @@ from ppr.studies.theory_numerics._convex_relu import (
     planted,
     train,
 )
-from ppr.tasks.bench import Bench
 
 
 @component("task")

@@ -33,11 +33,11 @@ import math
 import torch
 from torch import Tensor
 
+from ppr.engine.bench import Bench
 from ppr.engine.seeding import generator
 from ppr.fields import Count, Literal, Positive
 from ppr.registry import component
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 CHUNK = 20_000
 """Prompts that are held at once."""

@@ -18,13 +18,13 @@ import math
 
 import torch
 
+from ppr.engine.bench import Bench
 from ppr.engine.seeding import generator
 from ppr.errors import BadRequest
 from ppr.fields import Annotated, Ge, Positive
 from ppr.registry import component
 from ppr.studies.study import Study
 from ppr.studies.theory_numerics._subleq import addresses
-from ppr.tasks.bench import Bench
 
 
 @component("task")

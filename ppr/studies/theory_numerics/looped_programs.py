@@ -17,12 +17,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from ppr.engine.bench import Bench
 from ppr.engine.seeding import derive
 from ppr.fields import Annotated, Count, Ge, Literal, Positive
 from ppr.registry import component
 from ppr.studies.study import Study
 from ppr.studies.theory_numerics._subleq import Machine, Program, interpret
-from ppr.tasks.bench import Bench
 
 CELLS = 8
 

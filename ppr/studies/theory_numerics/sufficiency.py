@@ -21,11 +21,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ppr.engine.bench import Bench
 from ppr.engine.seeding import derive
 from ppr.fields import Annotated, Count, Ge
 from ppr.registry import component
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 Array = NDArray[np.float64]
 COMMON = 0.6

@@ -20,12 +20,12 @@ import itertools
 
 import numpy as np
 
+from ppr.engine.bench import Bench
 from ppr.engine.seeding import derive
 from ppr.fields import Count, Fraction
 from ppr.registry import component
 from ppr.studies.study import Study
 from ppr.studies.theory_numerics.sufficiency import encoded, mutual_information
-from ppr.tasks.bench import Bench
 
 SYMBOLS = 6
 

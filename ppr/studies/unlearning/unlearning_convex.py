@@ -30,12 +30,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ppr.data.dataset import Split
+from ppr.engine.bench import Bench
 from ppr.engine.seeding import generator
 from ppr.errors import RunFailed
 from ppr.fields import Count, Literal, NonNegative, Positive, Whole
 from ppr.registry import component
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 NEWTON_STEPS = 50
 FORGET_SHARE = 3

@@ -31,12 +31,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ppr.data.dataset import Split
+from ppr.engine.bench import Bench
 from ppr.engine.seeding import generator
 from ppr.evaluators.unlearning.klom import klom, margins
 from ppr.fields import Count, NonNegative, Positive
 from ppr.registry import component
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 HIDDEN = 32
 BATCH, FORGET_BATCH = 48, 16

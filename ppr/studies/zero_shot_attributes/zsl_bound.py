@@ -30,12 +30,12 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 from scipy.sparse import block_diag, csr_matrix, eye, hstack, kron
 
+from ppr.engine.bench import Bench
 from ppr.engine.seeding import derive
 from ppr.errors import BadRequest, RunFailed
 from ppr.fields import Annotated, Count, Ge, Literal
 from ppr.registry import component
 from ppr.studies.study import Study
-from ppr.tasks.bench import Bench
 
 Array = NDArray[np.float64]
 

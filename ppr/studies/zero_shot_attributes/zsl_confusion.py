@@ -19,6 +19,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import spearmanr
 
+from ppr.engine.bench import Bench
 from ppr.engine.seeding import derive
 from ppr.fields import Annotated, Count, Ge, Literal
 from ppr.registry import component
@@ -29,7 +30,6 @@ from ppr.studies.zero_shot_attributes.zsl_bound import (
     attribute_vectors,
     two_class_bound,
 )
-from ppr.tasks.bench import Bench
 
 
 def likelihoods(A: Array) -> Array:

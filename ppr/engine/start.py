@@ -10,10 +10,10 @@ What the run calls untrained is then where it begins.
 
 from __future__ import annotations
 
+from ppr.engine.bench import Bench
 from ppr.engine.checkpoints import WEIGHTS, load_weights
+from ppr.engine.training import TrainingTask
 from ppr.errors import BadRequest
-from ppr.tasks.bench import Bench
-from ppr.tasks.training import TrainingTask
 
 START = "start"
 """The input's name."""

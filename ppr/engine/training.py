@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ppr.engine.batches import Batch
-from ppr.tasks.bench import Bench, Outcome
+from ppr.engine.bench import Bench, Outcome
 
 
 class TrainingTask(nn.Module):

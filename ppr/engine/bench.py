@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from ppr import registry
+from ppr.config.settings import EngineSettings
 from ppr.data.dataset import Dataset
 from ppr.engine.interrupts import StopRequest
-from ppr.engine.settings import EngineSettings
 from ppr.errors import BadRequest
 
 
