@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import time
@@ -16,11 +17,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 import ppr
 from ppr.config import inputs
 from ppr.config.compose import Config
+from ppr.config.yaml_files import dump_yaml
 from ppr.engine import distributed
 from ppr.engine.bench import Bench, Outcome, Watcher
 from ppr.errors import BadRequest, RunFailed
@@ -233,8 +233,8 @@ def make_task(bench: Bench) -> Any:
 def write_request(config: Config, bench: Bench) -> dict[str, Any]:
     """Write what is asked for and what it is run with, which is returned."""
     folder, environment = bench.folder, _environment(bench)
-    write_atomic(folder / tree.CONFIG, yaml.safe_dump(dict(config.values), sort_keys=False))
-    command = " ".join(["ppr run", *config.overrides])
+    write_atomic(folder / tree.CONFIG, dump_yaml(config.values))
+    command = shlex.join(["ppr", "run", *config.overrides])
     write_json(folder / tree.REQUEST, {"overrides": list(config.overrides), "command": command})
     write_json(folder / tree.ENVIRONMENT, environment)
     return environment

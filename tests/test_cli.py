@@ -17,6 +17,7 @@ from ppr import registry
 from ppr.cli.check import check_experiment
 from ppr.cli.main import COMMANDS, cli, main
 from ppr.config import places, usage
+from ppr.config.yaml_files import read_yaml
 from ppr.errors import BadRequest
 
 QUICK = ["model=mlp", "model.hidden=[16]", "engine.epochs=1", "engine.evaluate_every=0",
@@ -275,7 +276,7 @@ def test_every_component_is_described_and_has_a_summary(kind, name):
 @pytest.mark.parametrize("kind", registry.KINDS)
 def test_every_option_names_a_component_and_only_its_fields(kind):
     for option, path in places.config_files(kind).items():
-        node = dict(usage.read_yaml(path))
+        node = dict(read_yaml(path))
         spec = registry.describe(kind, node.pop("name"))
         assert set(node) <= set(spec.fields), option
         assert usage.headline(path) or spec.summary

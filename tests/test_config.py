@@ -11,6 +11,7 @@ from ppr.config.compose import compose, expand
 from ppr.config.identity import variant_id
 from ppr.config.places import add_config_dir
 from ppr.config.settings import MACHINE_FIELDS
+from ppr.config.yaml_files import read_yaml
 from ppr.errors import BadRequest
 
 EXPERIMENTS = sorted(places.config_files("experiment"))
@@ -85,7 +86,7 @@ def test_words_choose_and_set():
 
 def test_another_component_starts_from_its_own_file():
     """An experiment's learning rate for SGD must not become AdamW's."""
-    own = usage.read_yaml(places.config_files("optimizer")["adamw"])
+    own = read_yaml(places.config_files("optimizer")["adamw"])
     chosen = compose(["experiment=supcon_cifar10", "optimizer=adamw"])["optimizer"]
     assert chosen.items() >= own.items()
     assert "momentum" not in chosen

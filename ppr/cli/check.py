@@ -20,9 +20,9 @@ def command(experiments: tuple[str, ...], compose_only: bool) -> int:
 
     All shipped experiments, or those named. Needs no data; exit code 1 if any is wrong.
     """
-    from ppr.config import compose
+    from ppr.config.places import options as options_of
 
-    known = compose.options("experiment")
+    known = options_of("experiment")
     for name in experiments:
         if name not in known:
             raise BadRequest(f"no experiment {name!r}; {choices(name, known)}")

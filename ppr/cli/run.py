@@ -127,10 +127,10 @@ def _print_result(summary: dict[str, Any], folder: Path, before: bool, synthetic
 
 
 def _print_config(config: Any) -> None:
-    import yaml
+    from ppr.config.yaml_files import dump_yaml
 
     click.echo(f"# run {config.run_id} (variant {config.variant}, seed {config.seed})")
     for group, file in config.sources:
         click.echo(f"# {group:<10} {file}")
-    click.echo(yaml.safe_dump(dict(config.values), sort_keys=False), nl=False)
+    click.echo(dump_yaml(config.values), nl=False)
     sys.stdout.flush()

@@ -32,7 +32,7 @@ class Words(click.ParamType[str]):
 
 
 def _options(group: str, stem: str) -> list[str]:
-    from ppr.config.compose import groups, options
+    from ppr.config.places import groups, options
 
     if group not in groups():
         return []
@@ -40,7 +40,7 @@ def _options(group: str, stem: str) -> list[str]:
 
 
 def _keys(stem: str) -> list[str]:
-    from ppr.config.compose import groups
+    from ppr.config.places import groups
     from ppr.config.settings import engine_fields
 
     keys = [f"{group}=" for group in groups()] + ["seed=", "data.root=", "results.root="]

@@ -12,14 +12,12 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize
-from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -28,14 +26,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ppr import registry
+from ppr.config.bodies import option_body
 from ppr.config.identity import run_id, variant_id
-from ppr.config.places import config_file, config_folders, option_files, shipped_configs
+from ppr.config.places import config_file, config_folders, groups, options
 from ppr.config.schema import check_config
-from ppr.config.source import SCHEME
+from ppr.config.source import PRIMARY
 from ppr.errors import BadRequest, choices
 
-_PRIMARY = "ppr_primary"
 _ADDING = {"experiment", "scale", "evaluator"}  # groups whose options add to what is there
 
 
@@ -69,43 +66,13 @@ class Config:
 
 @contextmanager
 def _hydra() -> Iterator[None]:
-    """Hydra set up on our folders; a component without YAML of its own is an option too."""
-    folders = config_folders()
-    store = ConfigStore.instance()
-    store.store(name=_PRIMARY, node=OmegaConf.load(folders[-1] / "config.yaml"))
-    for kind in registry.KINDS:
-        written = {name for folder in folders for name in option_files(folder, kind)}
-        for name in {*registry.names(kind)} - written:
-            store.store(group=kind, name=name, node={"name": name})
+    """Hydra set up to read its files through `Options`."""
     GlobalHydra.instance().clear()
     try:
-        with initialize(config_path=None, job_name=SCHEME, version_base="1.3"):
+        with initialize(config_path=None, version_base="1.3"):
             yield
     finally:
         GlobalHydra.instance().clear()
-
-
-def _search_path() -> list[str]:
-    folders = ",".join(f"'{SCHEME}://{folder}'" for folder in config_folders())
-    return [f"hydra.searchpath=[{folders}]"]
-
-
-def options(group: str) -> tuple[str, ...]:
-    """What a group can be set to: its YAML files, and components without one."""
-    components = tuple(registry.names(group)) if group in registry.KINDS else ()
-    return tuple(sorted({*components, *_files(group, config_folders())}))
-
-
-@cache
-def _files(group: str, folders: tuple[Path, ...]) -> tuple[str, ...]:
-    return tuple(name for folder in folders for name in option_files(folder, group))
-
-
-@cache
-def groups() -> tuple[str, ...]:
-    """The config groups there are: the folders of the shipped configs, and every component kind."""
-    folders = {entry.name for entry in shipped_configs().iterdir() if entry.is_dir()}
-    return tuple(sorted((folders | set(registry.KINDS)) - {"paper"}))
 
 
 def parse(words: Sequence[str]) -> list[Override]:
@@ -157,10 +124,14 @@ def compose(words: Sequence[str] = ()) -> Config:
             _apply(config, override)
         plain = OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:
-        raise BadRequest(f"config: {str(error).splitlines()[0]}") from None
+        raise BadRequest(_one_line(error)) from None
     assert isinstance(plain, dict)
     checked = check_config({str(key): value for key, value in plain.items()})
     return Config(checked, tuple(words), sources)
+
+
+def _one_line(error: OmegaConfBaseException) -> str:
+    return f"{error.full_key or 'config'}: {str(error).splitlines()[0]}"
 
 
 def _group_word(override: Override) -> str:
@@ -186,24 +157,23 @@ def _compose_groups(
     what that one said of its own (its learning rate, its width) does not apply: the new option
     starts from its own file.
     """
-    path = _search_path()
     with _hydra():
         try:
-            config = hydra_compose(_PRIMARY, overrides=[*path, *selection])
+            config = hydra_compose(PRIMARY, overrides=list(selection))
             used = _choices(selection)
             OmegaConf.set_struct(config, False)
             for group, said in _of_the_last_choice(used).items():
                 config[group] = None
                 if group in used:
                     option = used[group][0].partition("/")[2]
-                    alone = [*path, "~experiment", f"{group}={option}"]
-                    own = hydra_compose(_PRIMARY, overrides=alone)[group]
+                    alone = ["~experiment", f"{group}={option}"]
+                    own = hydra_compose(PRIMARY, overrides=alone)[group]
                     OmegaConf.set_struct(own, False)
                     config[group] = OmegaConf.merge(own, *said)
         except HydraException as error:
             raise BadRequest("config: " + " ".join(str(error).split())) from None
         except OmegaConfBaseException as error:
-            raise BadRequest(f"config: {str(error).splitlines()[0]}") from None
+            raise BadRequest(_one_line(error)) from None
     evaluators = config.get("evaluator") or {}
     for name in [*evaluators]:
         if isinstance(evaluators[name], DictConfig) and "name" not in evaluators[name]:
@@ -226,12 +196,12 @@ def _of_the_last_choice(used: Mapping[str, Sequence[str]]) -> dict[str, list[Any
         chosen[group] = option
 
     for name in ("config", *used.get("experiment", ())):
-        body = yaml.safe_load(config_file(name).read_text())
+        body = dict(option_body(name))
         for entry in body.pop("defaults", ()):
             for key, option in entry.items() if isinstance(entry, dict) else ():
                 choose(key.removeprefix("override ").removeprefix("/"), option)
-        for group in body:
-            said.setdefault(group, []).append(body[group])
+        for group, own in body.items():
+            said.setdefault(group, []).append(own)
     for group in {*chosen} - _ADDING:
         choose(group, used[group][0].partition("/")[2] if group in used else None)
     return {group: said.get(group, []) for group in stale - _ADDING}
@@ -240,9 +210,9 @@ def _of_the_last_choice(used: Mapping[str, Sequence[str]]) -> dict[str, list[Any
 def _choices(selection: Sequence[str]) -> dict[str, list[str]]:
     """Group -> the options that Hydra's defaults list takes from it, in order of merging."""
     loader = GlobalHydra.instance().config_loader()
-    words = [*_search_path(), *selection]
+    words = list(selection)
     found: dict[str, list[str]] = {}
-    for item in loader.compute_defaults_list(_PRIMARY, words, RunMode.RUN).defaults:
+    for item in loader.compute_defaults_list(PRIMARY, words, RunMode.RUN).defaults:
         path = item.config_path
         if path and "/" in path and not path.startswith("hydra/"):
             found.setdefault(path.split("/", 1)[0], []).append(path)

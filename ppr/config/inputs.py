@@ -24,7 +24,11 @@ from ppr.results import tree
 
 def input_words(values: Mapping[str, Any], name: str) -> tuple[str, ...]:
     """The words that ask for an input of the run with these config values."""
-    words = shlex.split(values["inputs"][name])
+    try:
+        words = shlex.split(values["inputs"][name])
+    except ValueError as error:
+        reason = f"inputs.{name}={values['inputs'][name]!r}: {str(error).lower()}"
+        raise BadRequest(reason) from None
     if not _names(words, "seed"):
         words.append(f"seed={values['seed']}")
     if values["scale"] == "smoke" and not _names(words, "scale"):

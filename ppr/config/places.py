@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from ppr import registry
@@ -64,6 +65,8 @@ def option_files(folder: Path, group: str) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for path in sorted((folder / group).rglob("*.yaml") if group else folder.glob("*.yaml")):
+        if not path.is_file():  # a folder, a pipe, a link to nowhere
+            continue
         other = found.setdefault(path.stem, path)
         if other != path:
             raise BadRequest(f"{group} {path.stem!r} is there twice: {other} and {path}")
@@ -86,6 +89,24 @@ def config_file(option: str) -> Path:
         if file is not None:
             return file
     return Path(registry.find(group, name))
+
+
+def options(group: str) -> tuple[str, ...]:
+    """What a group can be set to: its YAML files, and components without one."""
+    components = tuple(registry.names(group)) if group in registry.KINDS else ()
+    return tuple(sorted({*components, *_files(group, config_folders())}))
+
+
+@cache
+def _files(group: str, folders: tuple[Path, ...]) -> tuple[str, ...]:
+    return tuple(name for folder in folders for name in option_files(folder, group))
+
+
+@cache
+def groups() -> tuple[str, ...]:
+    """The config groups there are: the folders of the shipped configs, and every component kind."""
+    folders = {entry.name for entry in shipped_configs().iterdir() if entry.is_dir()}
+    return tuple(sorted((folders | set(registry.KINDS)) - {"paper"}))
 
 
 def data_root(configured: str | None) -> Path | None:

@@ -52,6 +52,8 @@ def check_config(values: Mapping[str, Any]) -> dict[str, Any]:
         node = values.get(kind)
         if kind == "evaluator":
             named = node or {}
+            if not isinstance(named, Mapping):
+                raise BadRequest(f"evaluator={named!r}: must be a group of keys, an evaluator each")
             checked[kind] = {
                 name: _component(kind, named[name], f"{kind}.{name}") for name in named
             }

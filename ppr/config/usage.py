@@ -5,19 +5,15 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-import yaml
-
+from ppr.config.bodies import lineage, option_body
 from ppr.config.places import config_files
-
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_OVERRIDE = re.compile(r"^override /(\w+)$")
+from ppr.errors import BadRequest
 
 
 def headline(path: Path) -> str:
     """The first comment of a YAML file, less Hydra's package line: what the file is."""
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
         for line in file:
             text = line.lstrip("# ").strip()
             if line.startswith("#") and text and not text.startswith("@package"):
@@ -27,35 +23,15 @@ def headline(path: Path) -> str:
     return ""
 
 
-def read_yaml(path: Path) -> Any:
-    return yaml.load(path.read_text(encoding="utf-8"), _LOADER)
-
-
 @lru_cache(maxsize=1)
 def choices_by_experiment() -> dict[str, dict[str, list[str]]]:
-    """Experiment -> group -> options, an experiment's parents included."""
-    files = config_files("experiment")
+    """Experiment -> group -> options, its parents' included; of a wrong one none."""
     found: dict[str, dict[str, list[str]]] = {}
-
-    def collect(name: str) -> dict[str, list[str]]:
-        if name in found or name not in files:
-            return found.get(name, {})
-        chosen: dict[str, list[str]] = {}
-        own: dict[str, list[str]] = {}
-        for entry in (read_yaml(files[name]) or {}).get("defaults", []):
-            if isinstance(entry, str) and entry != "_self_":
-                chosen |= collect(entry)
-            elif isinstance(entry, dict):
-                for key, option in entry.items():
-                    group = _OVERRIDE.match(key)
-                    if group:  # null takes the parent's choice away
-                        options = option if isinstance(option, list) else [option]
-                        own[group[1]] = [o for o in options if o is not None]
-        found[name] = {kind: options for kind, options in (chosen | own).items() if options}
-        return found[name]
-
-    for experiment in files:
-        collect(experiment)
+    for name in config_files("experiment"):
+        try:
+            found[name] = lineage(name)
+        except BadRequest:  # `ppr check` says what it is
+            found[name] = {}
     return found
 
 
@@ -64,7 +40,7 @@ def component_of(kind: str, option: str) -> str:
     path = config_files(kind).get(option)
     if path is None:
         return option
-    return str((read_yaml(path) or {}).get("name", option)).split("/", 1)[0]
+    return str(option_body(f"{kind}/{option}").get("name", option)).split("/", 1)[0]
 
 
 def options_of(kind: str, component: str) -> dict[str, Path]:

@@ -20,9 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
-from ppr.errors import RunFailed
+from ppr.config.yaml_files import read_yaml
+from ppr.errors import BadRequest, RunFailed
 from ppr.results.files import parse_json, read_json
 from ppr.results.lock import HOLDER, LOCK, RunBusy, claim, is_held
 from ppr.results.metrics import faults, metrics, value
@@ -49,8 +48,6 @@ State = Literal["finished", "running", "failed", "pruned", "interrupted", "absen
 
 _VARIANT = re.compile(r"[0-9a-f]{10}")
 _SEED = re.compile(r"seed=(0|-?[1-9][0-9]*)")
-# libyaml's parser, where PyYAML was built with it, is ten times as fast.
-_YamlLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,9 +281,8 @@ def _published(root: Path) -> Iterator[Record | Problem]:
 
 def _read_yaml(path: Path) -> Any:
     try:
-        return yaml.load(path.read_bytes(), _YamlLoader)
+        return read_yaml(path)
     except OSError as error:
         raise RunFailed(f"{path}: cannot read: {error.strerror or error}") from error
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise RunFailed(f"{path}: not YAML: {reason}") from None
+    except BadRequest as error:  # a torn file of a run is not the request's fault
+        raise RunFailed(str(error)) from None

@@ -21,13 +21,13 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-import yaml
 from torch import Tensor, nn
 
 from ppr import registry
+from ppr.config.yaml_files import read_yaml
 from ppr.data.dataset import Dataset, Split
 from ppr.engine.bench import Bench, Outcome
 from ppr.engine.checkpoints import WEIGHTS, load_weights, save_weights
@@ -184,7 +184,7 @@ class Merge(Classify):
 
 def _data_of(folder: Path, bench: Bench) -> Dataset:
     """The data that a finished run was trained on."""
-    config: dict[str, Any] = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    config = read_yaml(folder / "config.yaml")
     if bench.values["data"]["synthetic"]:
         return bench.dataset
     root = bench.values["data"]["root"]

@@ -22,9 +22,8 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-import yaml
-
 from ppr.config.identity import run_id
+from ppr.config.yaml_files import read_yaml
 from ppr.errors import BadRequest, PprError, RunFailed
 from ppr.fields import Literal
 from ppr.registry import component
@@ -174,7 +173,7 @@ class Wandb:
         os.environ.setdefault("WANDB_SILENT", "true")  # the setting alone lets some lines through
         import wandb
 
-        values = yaml.safe_load((folder / tree.CONFIG).read_bytes())
+        values = read_yaml(folder / tree.CONFIG)
         name = "/".join(folder.resolve().parts[-3:])
         identity = _run_id(folder, values)
         root = Path(self.folder).expanduser() if self.folder else folder
