@@ -117,11 +117,15 @@ BAD = {
     "claim's table": ("[main.A & B", "[mein.A & B", "no table 'mein'; did you mean 'main'"),
     "claim's test": ("test: greater", "test: grater", "claims.better.test='grater': did you mean"),
     "claim's key": ("    says: a is", "    sais: a is", "claims.better.sais: no such key; did you"),
-    "a key twice": ("family: contrastive", "family: f\nyear: 2021", "line 4: 'year' stands there"),
+    "a key twice": (
+        "family: contrastive",
+        "family: f\nyear: 2021",
+        "mine.yaml:4: 'year' stands there",
+    ),
     "a table twice": ("claims:\n", "  main: {}\nclaims:\n", "'main' stands there twice"),
     "not YAML": ("year: 2020", "year: [", "not YAML"),
     "year": ("year: 2020", "year: soon", "year='soon': must be a valid integer"),
-    "python": ("year: 2020", "year: !!python/object:os.system {}", "not YAML"),
+    "python": ("year: 2020", "year: !!python/object:os.system {}", "mine.yaml:2: the tag"),
 }
 
 

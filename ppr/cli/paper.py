@@ -18,7 +18,7 @@ from ppr.cli.papers import resolve
 from ppr.papers.board import fill_tables
 from ppr.papers.cells import Filled, Results
 from ppr.papers.claims import Verdict, judge
-from ppr.papers.files import find_all, folders, load
+from ppr.papers.files import find, folders, load
 from ppr.papers.schema import SCALES, Paper
 from ppr.report.terminal import Cell, print_table
 from ppr.results.tree import results_root, scan
@@ -42,7 +42,7 @@ def command(*, slug: str, root: str | None, as_json: bool) -> None:
     tables, problems = fill_tables(paper, results)
     filled = [cell for found in tables.values() for cell in found]
     verdicts = judge(paper, results)
-    files = [_shown(find_all(folders())[slug]), *_files(filled)]
+    files = [_shown(find(slug, folders())), *_files(filled)]
     costs = list(_costs(filled))
     if as_json:
         shown: dict[str, Any] = paper.model_dump(mode="json", exclude_none=True)

@@ -53,9 +53,9 @@ def command(*, family: str | None, root: str | None, as_json: bool) -> None:
     rows = [
         [
             paper.slug,
-            paper.year,
-            paper.family,
-            implemented(standing),
+            paper.year or None,
+            paper.family or None,
+            implemented(standing) if paper.title else "cannot be read",
             standing.reached,
             counts(standing.verdicts),
         ]
@@ -63,7 +63,8 @@ def command(*, family: str | None, root: str | None, as_json: bool) -> None:
     ]
     print_table(["paper", "year", "family", "implemented", "reached", "verdicts"], rows)
     done = sum(bool(standing.scales) for _, standing in found)
-    click.echo(f"{len(found)} papers, {done} implemented, {len(found) - done} planned")
+    planned = sum(bool(paper.title) for paper, _ in found) - done
+    click.echo(f"{done + planned} papers, {done} implemented, {planned} planned")
     for paper, standing in found:
         if standing.problem:
             click.echo(f"{paper.slug}: {standing.problem}")

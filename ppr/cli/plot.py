@@ -68,7 +68,7 @@ def command(
 def _table(word: str, seen: Scan) -> Panel | None:
     """The plot of PAPER/TABLE; None for what names runs."""
     slug, slash, name = word.partition("/")
-    if not slash or slug not in find_all(folders()):
+    if not slash or slug not in find_all(folders(), {}):
         return None
     paper = load(slug, folders())
     if name not in paper.tables:

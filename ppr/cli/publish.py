@@ -12,7 +12,7 @@ from ppr.cli.papers import resolve
 from ppr.errors import BadRequest
 from ppr.papers.board import fill_tables
 from ppr.papers.cells import Results
-from ppr.papers.files import find_all, folders, load
+from ppr.papers.files import find, folders, load
 from ppr.report.terminal import count
 from ppr.results.tree import results_root, scan
 
@@ -53,7 +53,7 @@ def command(slug: str, to: Path | None, root: str | None) -> None:
         click.echo(f"ppr: left out: {problem}", err=True)
     file = (to or where) / f"{slug}.jsonl"
     size = publish(records, file)
-    own = find_all(folders())[slug]
+    own = find(slug, folders())
     if os.access(own.parent, os.W_OK):
         write_index(own)
     click.echo(f"{count(len(records), 'run')}, {size / 1000:.0f} kB, written to {file}")

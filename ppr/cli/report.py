@@ -52,5 +52,7 @@ def command(*, output: Path | None, scoreboard: Path | None, root: str | None) -
         from ppr.report.site import write_site
 
         output = output or Path("site")
-        pages = write_site(output, where, folders(), resolve, scan(where))
+        pages, wrong = write_site(output, where, folders(), resolve, scan(where))
+        for problem in wrong:
+            click.echo(f"ppr: left out: {problem}", err=True)
         click.echo(f"{len(pages)} pages written to {output}; open {output / 'index.html'}")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ppr.errors import BadRequest, choices
 from ppr.papers.cache import Kept, code_stamp, digest, stamp
-from ppr.papers.files import Reference, find_all, read, reference
+from ppr.papers.files import Reference, read, references
 
 if TYPE_CHECKING:
     from ppr.papers.cells import Filled, Resolve, Results
@@ -42,8 +42,11 @@ class Standing:
 def board(
     where: Sequence[Path], root: Path, resolve: Resolve, family: str | None = None
 ) -> list[tuple[Reference, Standing]]:
-    """Every paper's reference and standing; those without tables are planned, never hidden."""
-    papers = [reference(path) for path in find_all(where).values()]
+    """Every paper's reference and standing; those without tables are planned, never hidden.
+
+    A file that cannot be read is there with its problem, and no title.
+    """
+    papers, wrong = references(where)
     if family is not None:
         known = {paper.family for paper in papers}
         if family not in known:
@@ -52,11 +55,24 @@ def board(
     keep = _Cache(root, [folder.parent for folder in where])
     results = _later(resolve, root)
     standings = [
-        (paper, keep.standing(paper, results) if paper.has_tables else Standing())
+        (paper, _standing_of(paper, keep, results) if paper.has_tables else Standing())
         for paper in papers
     ]
     keep.save()
+    if family is None:
+        standings += [
+            (Reference(path.stem, "", 0, "", False, path), Standing(problem=reason))
+            for path, reason in wrong.items()
+        ]
     return standings
+
+
+def _standing_of(paper: Reference, keep: _Cache, results: Callable[[], Results]) -> Standing:
+    """One wrong file is one wrong line of the list."""
+    try:
+        return keep.standing(paper, results)
+    except BadRequest as error:
+        return Standing(problem=str(error))
 
 
 def _later(resolve: Resolve, root: Path) -> Callable[[], Results]:

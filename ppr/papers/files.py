@@ -6,38 +6,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import yaml
+from typing import TYPE_CHECKING
 
 from ppr.config.places import config_folders
+from ppr.config.yaml_files import parse_yaml, read_yaml
 from ppr.errors import BadRequest, choices
 
 if TYPE_CHECKING:
     from ppr.papers.schema import Paper
 
-# libyaml's parser, where PyYAML was built with it, is ten times as fast.
-_SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_REFERENCE = re.compile(r"^(title|year|family|kind|size)\s*:", re.MULTILINE)
-
-
-class _Loader(_SafeLoader):  # type: ignore[misc, valid-type]
-    """YAML lets a later key win silently: a second table of the same name would hide the first."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Any:
-        seen: set[Any] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                line = key.start_mark.line + 1
-                raise BadRequest(f"line {line}: {key.value!r} stands there twice")
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_constructor(
-    yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG,
-    lambda loader, node: loader.construct_mapping(node, deep=True),
-)
+_KINDS = {str: "text", int: "a whole number"}
+_REFERENCE = re.compile(rb"^(?:\xef\xbb\xbf)?(title|year|family|kind|size)\s*:", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -57,22 +36,41 @@ def folders() -> list[Path]:
     return [folder / "paper" for folder in config_folders()]
 
 
-def find_all(where: Sequence[Path]) -> dict[str, Path]:
-    """Slug -> file, of every paper.
+def find_all(where: Sequence[Path], wrong: dict[Path, str] | None = None) -> dict[str, Path]:
+    """Slug -> file, of every paper; what cannot be one is noted in `wrong`, with the reason.
 
     Raises:
-        BadRequest: two files of one slug, whatever their case, or a file that is no `.yaml`.
+        BadRequest: without `wrong`: two files of one slug, or a file that is no `<slug>.yaml`.
     """
     found: dict[str, Path] = {}
+    faults: dict[Path, str] = {}
     for folder in where:
         for path in sorted(folder.rglob("*.y*ml")):
             slug = path.stem
             if path.suffix != ".yaml" or slug != slug.lower():
-                raise BadRequest(f"{path}: a paper's file is named <slug>.yaml, in lower case")
-            other = found.setdefault(slug, path)
-            if other != path:
-                raise BadRequest(f"paper {slug!r} is there twice: {other} and {path}")
+                faults[path] = f"{path}: a paper's file is named <slug>.yaml, in lower case"
+            elif found.setdefault(slug, path) != path:
+                faults[path] = f"paper {slug!r} is there twice: {found[slug]} and {path}"
+    for fault in faults.values() if wrong is None else ():
+        raise BadRequest(fault)
+    (wrong if wrong is not None else {}).update(faults)
     return dict(sorted(found.items()))
+
+
+def find(slug: str, where: Sequence[Path]) -> Path:
+    """The file of one paper, whatever is wrong with others.
+
+    Raises:
+        BadRequest: no such paper, or more than one.
+    """
+    wrong: dict[Path, str] = {}
+    known = find_all(where, wrong)
+    for path, fault in wrong.items():
+        if path.stem == slug:
+            raise BadRequest(fault)
+    if slug not in known:
+        raise BadRequest(f"unknown paper {slug!r}: {choices(slug, known)}")
+    return known[slug]
 
 
 def load(slug: str, where: Sequence[Path]) -> Paper:
@@ -81,10 +79,7 @@ def load(slug: str, where: Sequence[Path]) -> Paper:
     Raises:
         BadRequest: no such paper, or its file is wrong; one line that says where.
     """
-    known = find_all(where)
-    if slug not in known:
-        raise BadRequest(f"unknown paper {slug!r}: {choices(slug, known)}")
-    return read(known[slug])
+    return read(find(slug, where))
 
 
 def read(path: Path) -> Paper:
@@ -93,7 +88,7 @@ def read(path: Path) -> Paper:
     from ppr.papers.claims import check_claims
     from ppr.papers.schema import parse
 
-    paper = parse(_document(path, path.read_text(encoding="utf-8")), path.stem, str(path))
+    paper = parse(read_yaml(path), path.stem, str(path))
     try:
         check_claims(paper)
     except BadRequest as error:
@@ -107,30 +102,34 @@ def reference(path: Path) -> Reference:
     Raises:
         BadRequest: a title, year or family is missing, or not where it can be found.
     """
-    text = path.read_text(encoding="utf-8")
-    head = _document(path, _head(text), _SafeLoader)
-    missing = [key for key in ("title", "year", "family") if key not in head]
-    if missing:
-        raise BadRequest(f"{path}: {missing[0]}: missing among the first keys of the file")
-    tables = re.search(r"^tables\s*:", text, re.MULTILINE) is not None
+    text = path.read_bytes()
+    head = parse_yaml(_head(text), path)
+    for key, kind in (("title", str), ("year", int), ("family", str)):
+        if key not in head:
+            raise BadRequest(f"{path}: {key}: missing among the first keys of the file")
+        if not isinstance(head[key], kind):
+            raise BadRequest(f"{path}: {key}={head[key]!r}: must be {_KINDS[kind]}")
+    tables = re.search(rb"^tables\s*:", text, re.MULTILINE) is not None
     return Reference(path.stem, head["title"], head["year"], head["family"], tables, path)
 
 
-def _head(text: str) -> str:
+def references(where: Sequence[Path]) -> tuple[list[Reference], dict[Path, str]]:
+    """Every paper's reference, and the files that have none, each with what is wrong with it."""
+    wrong: dict[Path, str] = {}
+    found = []
+    for path in find_all(where, wrong).values():
+        try:
+            found.append(reference(path))
+        except BadRequest as error:
+            wrong[path] = str(error)
+        except OSError as error:
+            wrong[path] = f"{path}: {error.strerror or error}"
+    return found, wrong
+
+
+def _head(text: bytes) -> bytes:
     """The lines before the first key that is no part of the reference."""
-    for match in re.finditer(r"^\w+\s*:", text, re.MULTILINE):
+    for match in re.finditer(rb"^\w+\s*:", text, re.MULTILINE):
         if not _REFERENCE.match(text, match.start()):
             return text[: match.start()]
     return text
-
-
-def _document(path: Path, text: str, loader: Any = _Loader) -> dict[str, Any]:
-    try:
-        found = yaml.load(text, loader)
-    except yaml.YAMLError as error:
-        raise BadRequest(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    except BadRequest as error:
-        raise BadRequest(f"{path}: {error}") from None
-    if not isinstance(found, dict):
-        raise BadRequest(f"{path}: must be a mapping of keys, starting with title, year and family")
-    return found

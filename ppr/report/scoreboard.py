@@ -40,7 +40,7 @@ def total(board: Sequence[Row], scale: str) -> dict[str, int]:
 
 def markdown(board: Sequence[Row], folder: Path) -> str:
     """The page; its links to the papers' files are relative to `folder`, where it will lie."""
-    rows = ordered(board)
+    rows = [row for row in ordered(board) if row[0].title]  # others cannot be read
     tested = [row for row in rows if row[0].has_tables]
     planned = [row for row in rows if not row[0].has_tables]
     lines = [HEAD]

@@ -23,7 +23,7 @@ from ppr.papers.board import Standing
 from ppr.papers.board import standing as work_out
 from ppr.papers.cells import Resolve, Results
 from ppr.papers.claims import OUTCOMES
-from ppr.papers.files import Reference, find_all, read, reference
+from ppr.papers.files import Reference, read, references
 from ppr.papers.schema import SCALES
 from ppr.report import scoreboard, sheet, site_chart
 from ppr.report.site_paper import PaperView, VariantView, is_web, link, paper_view, run_view
@@ -47,11 +47,13 @@ class BoardRow:
 
 def write_site(
     out: Path, root: Path, where: Sequence[Path], resolve: Resolve, scan: Scan
-) -> list[Path]:
+) -> tuple[list[Path], list[str]]:
     """Write every page into `out`; the same papers and runs give the same bytes.
 
+    Returns the pages, and what is wrong with the files of the papers that have none.
+
     Raises:
-        BadRequest: a paper's file is wrong, or `out` has pages that are not of this command.
+        BadRequest: `out` has pages that are not of this command.
     """
     _refuse_others(out)
     results, swept = Results(resolve, scan), Sweeps(scan.records)
@@ -59,10 +61,14 @@ def write_site(
     slugs: dict[tuple[str, str], list[str]] = {}
     pages: dict[Path, str] = {}
     site = _Site()
-    for path in find_all(where).values():
-        found = reference(path)
-        standing = work_out(path, results)[0] if found.has_tables else Standing()
-        view = paper_view(read(path), standing, results, swept, out / PAPERS)
+    papers, wrong = references(where)
+    for found in papers:
+        try:
+            standing = work_out(found.path, results)[0] if found.has_tables else Standing()
+            view = paper_view(read(found.path), standing, results, swept, out / PAPERS)
+        except BadRequest as error:
+            wrong[found.path] = str(error)
+            continue
         board.append((found, standing))
         for variant in view.variants:
             slugs.setdefault((variant.experiment, variant.variant), []).append(found.slug)
@@ -73,7 +79,7 @@ def write_site(
     (out / PAPERS).mkdir(parents=True, exist_ok=True)
     for file, text in pages.items():
         file.write_text(text, encoding="utf-8")
-    return list(pages)
+    return list(pages), list(wrong.values())
 
 
 def _refuse_others(out: Path) -> None:
