@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -87,3 +88,56 @@ def toy_is_monitored(ppr):
     path = ppr.configs / "experiment" / "sweep_toy.yaml"
     text = path.read_text().replace("engine: {", "engine: {evaluate_every: 1, monitor: toy/score, ")
     path.write_text(text)
+
+
+@pytest.fixture
+def commands(tmp_path, monkeypatch):
+    """`commands("squeue", "echo hello")` puts that script on an otherwise empty PATH."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+
+    def add(name: str, script: str) -> None:
+        (folder / name).write_text(f"#!/bin/bash\n{script}\n")
+        (folder / name).chmod(0o755)
+
+    add.folder = folder
+    return add
+
+
+@pytest.fixture
+def fake_slurm(commands):
+    """An sbatch that counts its calls and takes as many as the file `takes` says.
+
+    `fake_slurm.script()` and `.environment()` are what it was last handed.
+    """
+    calls = commands.folder / "calls"
+    commands("srun", "")
+    commands("scontrol", "echo 'MaxArraySize            = 1001'")
+    commands("scancel", f'echo scancel "$@" >> {calls}')
+    commands(
+        "sbatch",
+        f"""if [ "$1" = --version ]; then exit; fi
+        echo sbatch >> {calls}
+        /usr/bin/env > {commands.folder}/environment
+        number=$(/bin/grep -c sbatch {calls})
+        if [ "$number" -gt "$(/bin/cat {commands.folder}/takes)" ]; then
+          echo 'sbatch: error: QOSMaxSubmitJobPerUserLimit' >&2
+          echo 'sbatch: error: Batch job submission failed: Job violates policy' >&2
+          exit 1
+        fi
+        echo "Submitted batch job $((number + 40))" """,
+    )
+    (commands.folder / "takes").write_text("99")
+
+    def environment() -> dict[str, str]:
+        lines = (commands.folder / "environment").read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines if "=" in line)
+
+    def script() -> list[str]:
+        (written,) = Path(os.environ["PPR_RESULTS"]).glob(".sweeps/*/jobs/*submission.sh")
+        return written.read_text().splitlines()
+
+    commands.environment, commands.script = environment, script
+    commands.calls = lambda: calls.read_text().split("\n")[:-1] if calls.exists() else []
+    return commands

@@ -16,9 +16,9 @@ from ppr.config.compose import compose, parse
 from ppr.engine.interrupts import stop_on_signal
 from ppr.errors import BadRequest
 from ppr.launchers import plan, pool
+from ppr.launchers.batch import minutes
 from ppr.launchers.estimate import estimate
 from ppr.launchers.queue import job_states
-from ppr.launchers.slurm import minutes
 from ppr.results.files import write_json
 from ppr.results.tree import FAILURE, run_path
 from ppr.run import execute, run_directory
@@ -242,21 +242,6 @@ def test_cancel_saves_what_is_running(ppr):
 # ------------------------------------------------------------ SLURM's commands, played by scripts
 
 
-@pytest.fixture
-def commands(tmp_path, monkeypatch):
-    """`commands("squeue", "echo hello")` puts that script on an otherwise empty PATH."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", str(folder))
-
-    def add(name: str, script: str) -> None:
-        (folder / name).write_text(f"#!/bin/bash\n{script}\n")
-        (folder / name).chmod(0o755)
-
-    add.folder = folder
-    return add
-
-
 def test_states_come_from_squeue_or_sacct_or_both(commands):
     commands("squeue", "printf '7_1|RUNNING\\n7_2|PENDING\\n'")
     assert job_states(["7_0", "7_1", "7_2", "9"]) == {"7_1": "RUNNING", "7_2": "PENDING"}
@@ -274,30 +259,6 @@ def test_without_sbatch_it_says_so_and_leaves_nothing(ppr, commands):
     assert refused.code == 2
     assert "sbatch is not on this machine" in refused.error
     assert list(Path(os.environ["PPR_RESULTS"], ".sweeps").iterdir()) == []
-
-
-@pytest.fixture
-def fake_slurm(commands):
-    """An sbatch that counts its calls and takes as many as the file `takes` says."""
-    calls = commands.folder / "calls"
-    commands("srun", "")
-    commands("scontrol", "echo 'MaxArraySize            = 1001'")
-    commands("scancel", f'echo scancel "$@" >> {calls}')
-    commands(
-        "sbatch",
-        f"""if [ "$1" = --version ]; then exit; fi
-        echo sbatch >> {calls}
-        number=$(/bin/grep -c sbatch {calls})
-        if [ "$number" -gt "$(/bin/cat {commands.folder}/takes)" ]; then
-          echo 'sbatch: error: QOSMaxSubmitJobPerUserLimit' >&2
-          echo 'sbatch: error: Batch job submission failed: Job violates policy' >&2
-          exit 1
-        fi
-        echo "Submitted batch job $((number + 40))" """,
-    )
-    (commands.folder / "takes").write_text("99")
-    commands.calls = lambda: calls.read_text().split("\n")[:-1] if calls.exists() else []
-    return commands
 
 
 def test_a_sweep_is_one_array(ppr, fake_slurm):

@@ -207,6 +207,29 @@ def test_a_failed_run_is_a_failed_job_and_can_be_retried(ppr, sweep):
     assert len({point["job"] for point in wait(ppr, name, "finished")}) == 2
 
 
+def test_the_words_hold_whatever_the_shell_says(ppr, sweep, monkeypatch, tmp_path):
+    for name, value in {
+        "SBATCH_TIMELIMIT": "5", "SBATCH_PARTITION": "pair", "SBATCH_EXPORT": "NONE",
+        "SLURM_EXPORT_ENV": "NONE", "SLURM_MEM_PER_CPU": "100", "SQUEUE_STATES": "FAILED",
+        "PPR_RESULTS": str(tmp_path / """it's "odd" $HOME;#"""),
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    name = sweep("launcher.partition=main launcher.memory_gb=0.1 launcher.setup=[/bin/true]")
+    (point,) = wait(ppr, name, "finished")
+    shown = slurm("scontrol", "show", "job", point["job"])
+    assert "TimeLimit=01:00:00" in shown
+    assert "Partition=main" in shown
+    assert "step 12/12" in ppr(f"sweep logs {name} 0").out
+
+
+def test_a_setup_that_fails_is_the_runs_failure(ppr, sweep):
+    name = sweep("seed=0,1 launcher.setup=[/bin/true,nosuchcommand]")
+    for point in wait(ppr, name, "failed"):
+        assert point["error"] == "launcher.setup: 'nosuchcommand' failed with code 127"
+        assert f"ppr: {point['error']}\n" in Path(point["log"]).read_text()
+        ppr.until(lambda job=point["job"]: job_state(job) == "FAILED")
+
+
 def test_cancel(ppr, sweep):
     name = sweep("seed=range(0,6) engine.epochs=200 task.step_seconds=0.1")
     first = ppr.status(name)[0]

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -25,21 +26,25 @@ from ppr.config.places import Extensions
 from ppr.engine.interrupts import StopRequest, stop_on_signal
 from ppr.errors import RunFailed
 from ppr.launchers.queue import slurm, still_running
-from ppr.launchers.sweep import JOBS, Sweep, load
+from ppr.launchers.sweep import JOBS, RECORD, Sweep, load
 from ppr.results.tree import FAILURE
 from ppr.streams import steady_streams
+
+_RECORD_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
 class Job:
     """The function that submitit runs: one run of a sweep, or several, `jobs` at a time.
 
-    `study`: the sweep whose trials it does, of a search that learns from them.
+    `places`: the folders that variables named where it was submitted; `study`: the sweep whose
+    trials it does, of a search that learns from them.
     """
 
     folder: Path
     configs: Mapping[int, Config]
     extensions: Extensions
+    places: Mapping[str, str]
     retries: int
     jobs: int
     force: bool
@@ -49,7 +54,8 @@ class Job:
         steady_streams()
         restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
         job = job_id()
-        # Where sbatch does not pass the environment on, the results still go where they should.
+        # Where sbatch does not pass the environment on, data and results are still where they were.
+        os.environ.update(self.places)
         os.environ["PPR_RESULTS"] = str(self.folder.parent.parent)
         self.extensions.add()
         kills = unwarned(self.folder, job, restarts)
@@ -112,6 +118,12 @@ class Job:
         return {index: f"{sweep.label(index)}: {e}" for index, e in display.failures.items()}
 
 
+def places() -> dict[str, str]:
+    """The folders that variables name here, from the root: a job may start in another."""
+    named = {name: os.environ.get(name) for name in ("PPR_DATA", "PPR_CACHE", "HF_HOME")}
+    return {name: os.path.abspath(Path(v).expanduser()) for name, v in named.items() if v}
+
+
 def job_id() -> str:
     """This job's id as submitit and squeue give it."""
     array = os.environ.get("SLURM_ARRAY_JOB_ID")
@@ -157,6 +169,33 @@ def _too_often(kills: int, retries: int) -> str:
     return f"killed {kills} times with no warning (launcher.retries={retries})"
 
 
+def _run_folders(folder: Path, job: str) -> list[Path]:
+    """The directories of a job's runs; the record may be written a little after it started."""
+    end = time.monotonic() + _RECORD_SECONDS
+    while time.monotonic() < end:
+        if (folder / RECORD).exists():
+            sweep = load(folder)
+            points = sweep.points_of_jobs()
+            if job in points:
+                return [sweep.run_folder(index) for index in points[job]]
+        time.sleep(0.2)
+    return []
+
+
+def after_setup(folder: Path, command: str, code: int) -> None:
+    """In the batch script of a job whose setup has failed: say which command, in each run too."""
+    from ppr.results.failure import note_failure
+
+    job = job_id()
+    if not still_running(job):
+        return  # it is being cancelled
+    how = f"failed with code {code}" if code else "ended the job"
+    message = f"launcher.setup: {command!r} {how}"
+    print(f"ppr: {message}", flush=True)
+    for path in _run_folders(folder, job):
+        note_failure(path, message)
+
+
 def after_kill(folder: Path, retries: int, code: int) -> None:
     """In the batch script of a job whose process was killed: requeue it, or say why not."""
     from ppr.results.failure import note_failure
@@ -164,8 +203,7 @@ def after_kill(folder: Path, retries: int, code: int) -> None:
     job = job_id()
     if not still_running(job):
         return  # it is being cancelled or requeued: SLURM's doing, not a kill
-    sweep = load(folder)
-    folders = [sweep.run_folder(index) for index in sweep.points_of_jobs().get(job, [])]
+    folders = _run_folders(folder, job)
     several = int(os.environ.get("SLURM_NTASKS", "1")) > 1
     if several and any((path / FAILURE).exists() for path in folders):
         return  # srun killed the other tasks of a run that has failed
@@ -181,4 +219,8 @@ def after_kill(folder: Path, retries: int, code: int) -> None:
 
 
 if __name__ == "__main__":
-    after_kill(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    what, record, first, number = sys.argv[1:]
+    if what == "unprepared":
+        after_setup(Path(record), first, int(number))
+    else:
+        after_kill(Path(record), int(first), int(number))

@@ -2,14 +2,47 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 
 from ppr.errors import BadRequest, RunFailed
 
 ACTIVE = {"PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "REQUEUED", "RESIZING", "SUSPENDED"}
 WAITING = {"PENDING", "CONFIGURING", "REQUEUED"}
+_INPUT = ("SBATCH_", "SLURM_", "SRUN_", "SQUEUE_", "SINFO_", "SACCT_", "SCONTROL_", "SCANCEL_")
+"""Variables that SLURM's commands take for options; most beat what a batch script says."""
+_REACH = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT", "SLURM_SACK_SOCKET")
+_DEFAULTS = ("account", "partition", "qos", "constraint", "reservation")
+"""What a user's shell may say of every job, where the request says nothing of it."""
+
+
+def environment(asked: Collection[str] = _DEFAULTS) -> dict[str, str]:
+    """This process's environment, less what would beat the words of a request.
+
+    `asked`: the options of sbatch that the request does say.
+    """
+    left = {f"SBATCH_{name.upper()}" for name in _DEFAULTS if name not in asked}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(_INPUT) or name in _REACH or name in left
+    }
+
+
+@contextmanager
+def submitting(asked: Collection[str]) -> Iterator[None]:
+    """Have that environment while the block runs, for an sbatch that another library calls."""
+    before = dict(os.environ)
+    kept = environment(asked)
+    try:
+        for name in before.keys() - kept.keys():
+            del os.environ[name]
+        yield
+    finally:
+        os.environ.update(before)
 
 
 def slurm(command: str, *words: str, timeout: float = 60) -> str:
@@ -23,7 +56,12 @@ def slurm(command: str, *words: str, timeout: float = 60) -> str:
         raise BadRequest(f"launcher=slurm: {command} is not on this machine; use a login node")
     try:
         done = subprocess.run(
-            [command, *words], capture_output=True, text=True, timeout=timeout, check=False
+            [command, *words],
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise RunFailed(f"{command}: SLURM does not answer") from None

@@ -23,10 +23,11 @@ import click
 from ppr.config.places import Extensions
 from ppr.errors import BadRequest, PprError, choices
 from ppr.fields import Count, Positive, Whole
-from ppr.launchers.job import Job
+from ppr.launchers.batch import guarded, minutes, options, refuse_control, refuse_half, refuse_path
+from ppr.launchers.job import Job, places
 from ppr.launchers.launch import Order
 from ppr.launchers.layout import tasks_per_node
-from ppr.launchers.queue import one_line, slurm
+from ppr.launchers.queue import one_line, slurm, submitting
 from ppr.launchers.sweep import JOBS
 from ppr.registry import component
 from ppr.report.terminal import count
@@ -34,14 +35,14 @@ from ppr.report.terminal import count
 T = TypeVar("T")
 _TRIALS_A_WORKER = 4
 """Of a study: who does fewer one after another learns little from those that ended."""
-_DURATION = re.compile(r"(?:(?P<d>\d+)-)?(?P<a>\d+)(?::(?P<b>\d+))?(?::(?P<c>\d+))?")
 
 
 @component("launcher")
 class Slurm:
     """
     Args:
-        partition, account, constraint: as sbatch takes them.
+        partition, account, constraint: as sbatch takes them; unset, SBATCH_PARTITION and the like
+            hold. No other SBATCH_ or SLURM_ variable of the shell is heeded.
         time: limit of a job, in minutes or as SLURM writes it: "12:00:00", "2-00:00:00". A run that
             reaches it saves, is requeued and goes on.
         gpus: a node; as many as `engine.devices`, but for runs packed into a job.
@@ -50,7 +51,8 @@ class Slurm:
         nodes: that a run trains on, `engine.devices` of each, one task a device.
         array_parallelism: jobs of the sweep that run at a time; of a search that learns from its
             trials, at most so many share its study, each doing four trials or more.
-        setup: lines of shell before the run, such as "module load cuda".
+        setup: commands of the shell before the run, such as "module load cuda"; the job fails at
+            the first that does.
         sbatch: further options of sbatch: {qos: long, exclusive: true}.
         runs_per_job: small runs packed into a job, `jobs` of them at a time.
         retries: times that a job killed with no warning goes on from its last checkpoint.
@@ -81,7 +83,12 @@ class Slurm:
         signal_delay: Count = 90,
         confirm_above: Count = 1000,
     ) -> None:
+        words = {"partition": partition, "account": account, "constraint": constraint}
+        for name, word in words.items():
+            refuse_control(name, word or "")
         self.minutes = minutes(time)
+        further = options(sbatch)
+        self.asked = {*further, *(name for name, word in words.items() if word)}
         self.setup, self.retries, self.requeues = setup, retries, requeues
         self.runs_per_job, self.jobs = runs_per_job, jobs
         self.nodes, self.gpus = nodes, gpus
@@ -97,7 +104,7 @@ class Slurm:
             "nodes": nodes,
             "slurm_array_parallelism": array_parallelism,
             "slurm_signal_delay_s": signal_delay,
-            "slurm_additional_parameters": dict(sbatch),
+            "slurm_additional_parameters": further,
         }
 
     def launch(self, order: Order) -> int:
@@ -125,19 +132,24 @@ class Slurm:
 
     def _submit(self, order: Order) -> dict[str, Sequence[int]]:
         """Job id -> points. All arrays are accepted, or none stays."""
+        sweep = order.sweep
+        refuse_path(sweep.folder)
+        for command in self.setup:
+            refuse_half(command)
         executor = self._executor(order, self._tasks(order))
         packs = _cut(list(order.configs), self.runs_per_job) or self._shares(order)
-        own = Extensions.present()
-        study = order.sweep if order.sweep.adaptive else None
+        own, where = Extensions.present(), places()
+        study = sweep if sweep.adaptive else None
         submitted: dict[str, Sequence[int]] = {}
         for array in _cut(packs, max_array_size()):
             configs = [{index: order.configs[index] for index in pack} for pack in array]
             calls = [
-                Job(order.sweep.folder, part, own, self.retries, self.jobs, order.force, study)
+                Job(sweep.folder, part, own, where, self.retries, self.jobs, order.force, study)
                 for part in configs
             ]
             try:
-                with redirect_stderr(StringIO()):  # submitit prints what it also raises
+                # submitit prints what it also raises, and hands sbatch the shell's environment.
+                with redirect_stderr(StringIO()), submitting(self.asked):
                     jobs = executor.submit_array(calls)
             except Exception as error:
                 if submitted:
@@ -170,13 +182,17 @@ class Slurm:
             folder, cluster="slurm", slurm_max_num_timeout=self.requeues
         )
         module = [sys.executable, "-m", "ppr.launchers.job"]
-        again = shlex.join([*module, str(order.sweep.folder), str(self.retries)])
+        record = str(order.sweep.folder)
+        again = shlex.join([*module, "killed", record, str(self.retries)])
         executor.update_parameters(
             name=f"ppr-{order.sweep.id}",
-            slurm_setup=self.setup or None,
+            slurm_setup=guarded(self.setup, shlex.join([*module, "unprepared", record])),
             tasks_per_node=tasks,
-            # The others of a run would wait for a task that is gone.
-            slurm_srun_args=["--kill-on-bad-exit=1"] if self.nodes * tasks > 1 else None,
+            slurm_srun_args=[
+                "--export=ALL",  # what the script has, whatever a site hands on by default
+                # The others of a run would wait for a task that is gone.
+                *(["--kill-on-bad-exit=1"] if self.nodes * tasks > 1 else []),
+            ],
             # After srun: a process that died of a signal is shown by a code of 128 + the signal.
             slurm_teardown=[
                 "code=$?",
@@ -187,27 +203,6 @@ class Slurm:
             **{key: value for key, value in self.parameters.items() if value is not None},
         )
         return executor
-
-
-def minutes(time: int | str) -> int:
-    """SLURM's time limits as whole minutes: 30, "30", "30:00", "1:30:00", "1-12", "1-12:30:00".
-
-    Raises:
-        BadRequest: it is none of these.
-    """
-    found = _DURATION.fullmatch(str(time))
-    if found is None:
-        raise BadRequest(f'launcher.time={time!r}: must be minutes or "days-hours:minutes:seconds"')
-    parts = [int(part or 0) for part in found.group("a", "b", "c")]
-    if found["d"] is not None:  # days-hours[:minutes[:seconds]]
-        seconds = int(found["d"]) * 86400 + parts[0] * 3600 + parts[1] * 60 + parts[2]
-    elif found["c"] is not None:  # hours:minutes:seconds
-        seconds = parts[0] * 3600 + parts[1] * 60 + parts[2]
-    else:  # minutes[:seconds]
-        seconds = parts[0] * 60 + parts[1]
-    if seconds == 0:
-        raise BadRequest(f"launcher.time={time!r}: must be more than nothing")
-    return math.ceil(seconds / 60)
 
 
 def _cut(items: Sequence[T], size: int) -> list[Sequence[T]]:
