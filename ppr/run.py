@@ -10,40 +10,35 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ppr
 from ppr.config import inputs
 from ppr.config.compose import Config
+from ppr.config.finished import finished_summary, run_directory
 from ppr.config.yaml_files import dump_yaml
 from ppr.engine import distributed
 from ppr.engine.bench import Bench, Outcome, Watcher
 from ppr.errors import BadRequest, RunFailed
 from ppr.results import tree
-from ppr.results.failure import note_failure, now, reason
-from ppr.results.files import read_json, write_atomic, write_json
+from ppr.results.failure import now, reason, write_failure
+from ppr.results.files import asides, clear_asides, write_atomic, write_json
+from ppr.results.lock import is_held
 from ppr.trackers.live import check_tracker, tracked
+
+if TYPE_CHECKING:
+    from ppr.engine.interrupts import StopRequest
 
 _PACKAGES = ("torch", "torchvision", "numpy", "datasets", "hydra-core", "torchmetrics")
 _SHOWN_VARIABLES = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "PYTHONHASHSEED")
+_LOOK_SECONDS = 0.5
+_WAIT_SECONDS = 300.0
 _log = logging.getLogger(__name__)
-
-
-def run_directory(config: Config) -> Path:
-    """Where the run of a config lies in the results tree."""
-    root = tree.results_root(config["results"]["root"])
-    return tree.run_path(root, config.experiment, config.variant, config.seed)
-
-
-def finished_summary(config: Config) -> dict[str, Any] | None:
-    """The summary of a run that has been done, or None."""
-    path = run_directory(config) / tree.SUMMARY
-    return dict(read_json(path)) if path.exists() else None
 
 
 def execute(
@@ -51,7 +46,8 @@ def execute(
 ) -> dict[str, Any]:
     """Do the run, go on with it, or find it done; returns its summary.
 
-    Runs whose results it takes as inputs come first, where they are not done.
+    Runs whose results it takes as inputs come first, where they are not done; one that another
+    process is at is waited for.
 
     Raises:
         BadRequest: a component, the data or the device cannot be had as asked.
@@ -62,15 +58,51 @@ def execute(
     """
     check_tracker(config)
     for needed in inputs.needed(config):
-        execute(needed, watcher)
+        execute_when_free(needed, watcher)
     if config["engine"]["devices"] > 1 and distributed.given_size() == 1:
         from ppr.launchers.devices import execute_on_devices
 
-        done = finished_summary(config)
-        if done is not None and not force:
+        done = None if force else finished_summary(config)
+        if done is not None:
             return done
         return execute_on_devices(config, watcher or Watcher(), force=force)
     return execute_here(config, watcher or Watcher(), force=force)
+
+
+def execute_when_free(
+    config: Config, watcher: Watcher | None = None, *, force: bool = False
+) -> dict[str, Any]:
+    """`execute`, once no other process is at the run: then it is mostly found done.
+
+    Raises:
+        Interrupted: a signal asked to stop waiting; or as `execute`, but for RunBusy.
+    """
+    from ppr.engine.interrupts import stop_on_signal
+
+    watcher, told = watcher or Watcher(), False
+    with stop_on_signal() as stop:
+        while True:
+            try:
+                return execute(config, watcher, force=force)
+            except tree.RunBusy as error:
+                if not told:
+                    watcher.phase(f"waits: {error}")
+                told = True
+            # Of several processes the first looks: it alone would claim the run.
+            distributed.from_main(lambda: _wait(run_directory(config), stop))
+
+
+def _wait(folder: Path, stop: StopRequest) -> None:
+    """Until nobody holds a run directory, but not so long that other processes lose patience."""
+    from ppr.engine.interrupts import Interrupted
+
+    end = time.monotonic() + _WAIT_SECONDS
+    while time.monotonic() < end:
+        if stop:
+            raise Interrupted(f"stopped while waiting for {folder}; the same command goes on")
+        if not is_held(folder):
+            return
+        time.sleep(_LOOK_SECONDS)
 
 
 def execute_here(config: Config, watcher: Watcher, *, force: bool = False) -> dict[str, Any]:
@@ -104,16 +136,48 @@ def claim_run(
 ) -> dict[str, Any] | None:
     """Hold the run directory; the summary if there is nothing to do.
 
+    What killed processes have left there goes. So does the directory, if the request is refused
+    and it was not there before.
+
     Raises:
         RunBusy: another process holds it.
+        RunFailed: its summary is damaged, and `force` does not say to do it again.
     """
+    new = not folder.exists()
     held.enter_context(tree.claim(folder))
-    done = finished_summary(config)
-    if done is not None and not force:
-        return done
+    if new:
+        held.enter_context(_refusal_leaves_nothing(folder))
+    clear_asides(folder / tree.CHECKPOINTS)
     if force:
         _keep_aside(folder)
-    return None
+        return None
+    done = finished_summary(config)
+    if done is not None:
+        shutil.rmtree(folder / tree.CHECKPOINTS, ignore_errors=True)
+    return done
+
+
+@contextmanager
+def _refusal_leaves_nothing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except BadRequest:
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # what other runs lie in stays
+            folder.parent.rmdir()
+            folder.parent.parent.rmdir()
+        raise
+
+
+def drop_leftovers(config: Config) -> None:
+    """Remove what a kill left after a run had finished: its checkpoints, and files written aside.
+
+    A finished run is not claimed again by who only looks at it, so who asks for it does this.
+    """
+    folder = run_directory(config)
+    if (folder / tree.CHECKPOINTS).exists() or asides(folder):
+        with suppress(tree.RunBusy, RunFailed), ExitStack() as held:
+            claim_run(config, folder, held, force=False)
 
 
 def _execute(config: Config, folder: Path, watcher: Watcher) -> dict[str, Any]:
@@ -169,7 +233,7 @@ def failure_noted(folder: Path) -> Iterator[None]:
         raise
     except RunFailed as error:
         if distributed.is_main():
-            note_failure(folder, reason(error))
+            write_failure(folder, reason(error))
         raise
     except OSError as error:
         message = f"{error.filename or folder}: {error.strerror or error}"
@@ -284,6 +348,7 @@ def _keep_aside(folder: Path) -> None:
     files = [entry for entry in folder.iterdir() if entry.name not in own and entry.name[0] != "."]
     if not files:
         return
+    files.sort(key=lambda entry: entry.name != tree.SUMMARY)  # a kill then leaves none that is half
     aside = folder.parent / f".{folder.name}-replaced-{datetime.now():%Y%m%dT%H%M%S%f}"
     aside.mkdir()
     for entry in files:

@@ -62,7 +62,7 @@ BAD_SUMMARIES = {
     "binary": ("\x00\xff", "summary.json: not JSON"),
     "deep": ("[" * 100_000, "summary.json: not JSON"),
     "a list": ("[]", "summary.json: not a JSON object"),
-    "later schema": (a_summary(schema=2), "schema 2; this version of ppr reads 1"),
+    "later schema": (a_summary(schema=2, code={"version": "9.9"}), "schema 2, written by ppr 9.9"),
     "no schema": ({"metrics": {}}, "schema None"),
     "no metrics": (a_summary(metrics=None), "metrics is None, not dict"),
     "text for metrics": (a_summary(metrics="0.9"), "metrics is '0.9', not dict"),

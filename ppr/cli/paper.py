@@ -21,6 +21,7 @@ from ppr.papers.claims import Verdict, judge
 from ppr.papers.files import find, folders, load
 from ppr.papers.schema import SCALES, Paper
 from ppr.report.terminal import Cell, print_table
+from ppr.results.metrics import metrics
 from ppr.results.tree import results_root, scan
 
 STYLES = {"reproduced": "green", "not reproduced": "red", "inconclusive": "yellow"}
@@ -165,10 +166,10 @@ def _costs(filled: list[Filled]) -> Iterator[dict[str, Any]]:
         if not variants:
             continue
         seconds = {
-            record.path or (record.variant, record.seed): float(record.summary["cost"]["seconds"])
+            record.path or (record.variant, record.seed): measured["cost/seconds"]
             for f in variants.values()
             for record in f.records
-            if (record.summary.get("cost") or {}).get("seconds") is not None
+            if "cost/seconds" in (measured := metrics(record.summary))
         }
         missing = sum(len(f.missing_seeds) for f in variants.values())
         each = statistics.fmean(seconds.values()) if seconds else None

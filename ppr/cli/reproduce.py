@@ -115,7 +115,8 @@ def _command(config: Config) -> str:
 
 def _run_all(plan: Agenda, root: Path, words: Sequence[str]) -> int:
     """Do the runs wave by wave; 1 if any failed or still waits for an input."""
-    from ppr.config.inputs import inputs_of, is_finished
+    from ppr.config.finished import is_finished
+    from ppr.config.inputs import inputs_of
 
     code = 0
     for wave in plan.waves:
@@ -167,16 +168,11 @@ def _launch(configs: list[Config], root: Path, words: Sequence[str]) -> int:
     from ppr import registry
     from ppr.launchers.launch import Order
     from ppr.launchers.plan import Plan
-    from ppr.launchers.states import UNDER_WAY, states
+    from ppr.launchers.states import taken
     from ppr.launchers.sweep import open_sweep, sweeps
     from ppr.results.lock import claim
 
-    busy = {
-        sweep.points[index].run_id
-        for sweep in sweeps(root)
-        for index, point in states(sweep).items()
-        if point.state in UNDER_WAY
-    }
+    busy = {sweep.points[index].run_id for sweep in sweeps(root)[0] for index in taken(sweep)}
     todo = [config for config in configs if config.run_id not in busy]
     if not todo:
         click.echo(f"{count(len(configs), 'run')} under way; ppr sweep status shows them")

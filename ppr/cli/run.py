@@ -81,13 +81,15 @@ def _run(config: Any, force: bool, quiet: bool, as_json: bool) -> dict[str, Any]
         quiet, as_json = True, False
     silent = quiet or as_json
     _say_loading(f"{config.experiment} seed {config.seed} ({config.variant})", silent)
+    from ppr.config.finished import finished_summary, run_directory
     from ppr.report.progress import make_watcher
-    from ppr.run import execute, finished_summary, run_directory
+    from ppr.run import drop_leftovers, execute
     from ppr.trackers.live import check_tracker
 
     before = None if force else finished_summary(config)
     if before is not None:
         summary = before
+        drop_leftovers(config)
     else:
         check_tracker(config)  # before the progress display, too
         with make_watcher(config, silent) as watcher:
@@ -102,18 +104,19 @@ def _run(config: Any, force: bool, quiet: bool, as_json: bool) -> dict[str, Any]
 
 def _print_result(summary: dict[str, Any], folder: Path, before: bool, synthetic: bool) -> None:
     from ppr.report.terminal import print_table, result_table
+    from ppr.results.metrics import metrics
 
-    data, cost = summary["data"], summary["cost"]
-    done = "finished before" if before else f"finished in {cost['seconds']:.0f} s"
+    data, seconds = summary.get("data"), metrics(summary).get("cost/seconds")
+    done = "finished before" if before or seconds is None else f"finished in {seconds:.0f} s"
     title = f"{summary['experiment']}, seed {summary['seed']}: {done}"
     print_table(*result_table(summary), title=title)
     best = summary.get("best")
     if best:
-        click.echo(f"best: epoch {best['epoch']}, chosen by {best['chosen_by']}")
+        click.echo(f"best: epoch {best.get('epoch')}, chosen by {best.get('chosen_by')}")
     if data and synthetic:
         click.echo("random data: these numbers show that it runs, and nothing else")
     elif data:
-        click.echo(f"test split of {data['name']} ({data['test']} samples)")
+        click.echo(f"test split of {data.get('name')} ({data.get('test')} samples)")
     click.echo(f"results: {folder}")
     try:
         from ppr.cli.papers import resolve

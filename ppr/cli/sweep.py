@@ -20,7 +20,7 @@ from ppr.report.terminal import count, print_table
 SHOWN_RUNS = 50
 STYLES = {
     "finished": "green", "running": "cyan", "queued": "blue", "failed": "red",
-    "cancelled": "yellow", "interrupted": "yellow", "pruned": "magenta",
+    "cancelled": "yellow", "interrupted": "yellow", "pruned": "magenta", "damaged": "red",
 }  # fmt: skip
 
 _root = click.option(
@@ -46,28 +46,36 @@ def list_(root: str | None, as_json: bool) -> None:
     from ppr.launchers.sweep import sweeps
     from ppr.results.tree import results_root
 
-    rows = []
-    for sweep in sweeps(results_root(root)):
+    rows: list[dict[str, Any]] = []
+    found, problems = sweeps(results_root(root))
+    for sweep in found:
         counted = Counter(point.state for point in states(sweep).values())
         last = sweep.submissions[-1]
         rows.append({
             "sweep": sweep.id,
             "words": " ".join(sweep.words),
-            "launcher": last["launcher"]["name"],
-            "time": last["time"],
+            "launcher": last.launcher.get("name"),
+            "time": last.time,
             "runs": dict(counted),
         })  # fmt: skip
     if as_json:
+        for problem in problems:
+            click.echo(f"ppr: left out: {problem}", err=True)
         click.echo(json.dumps(rows, indent=2))
         return
-    if not rows:
+    if not rows and not problems:
         click.echo(f"no sweep in {results_root(root)} yet")
         return
     cells = []
     for row in rows:
         when = row["time"][:16].replace("T", " ")
         cells.append([row["sweep"], row["launcher"], when, _counts(row["runs"]), row["words"]])
-    print_table(["sweep", "launcher", "started", "runs", "words"], cells)
+    if cells:
+        print_table(["sweep", "launcher", "started", "runs", "words"], cells)
+    if problems:
+        click.echo(f"\n{count(len(problems), 'problem')}, left out above:")
+    for problem in problems:
+        click.echo(f"  {problem}")
 
 
 @command.command()
@@ -197,13 +205,11 @@ def _tail(path: Path, lines: int) -> str:
 
 def _stop_local(folder: Path) -> None:
     """Ask the process that does a sweep's runs to stop, if it is on this machine."""
-    from ppr.results.files import read_json
-    from ppr.results.lock import HOLDER, is_held
+    from ppr.results.lock import is_held, read_holder
 
     if not is_held(folder):
         return
-    who = read_json(folder / HOLDER)
-    if who["host"] != socket.gethostname():
-        where = f"{who['host']} as process {who['pid']}"
-        raise BadRequest(f"the sweep runs on {where}: cancel it there")
-    os.kill(who["pid"], signal.SIGTERM)
+    who = read_holder(folder)
+    if who.host != socket.gethostname():
+        raise BadRequest(f"the sweep runs on {who.host} as process {who.pid}: cancel it there")
+    os.kill(who.pid, signal.SIGTERM)

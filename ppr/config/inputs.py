@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from ppr.config.compose import Config, compose
+from ppr.config.finished import finished_summary, run_directory
 from ppr.config.identity import run_id, variant_id
 from ppr.config.settings import MACHINE_FIELDS
 from ppr.errors import BadRequest, RunFailed, choices
-from ppr.results import tree
 
 
 def input_words(values: Mapping[str, Any], name: str) -> tuple[str, ...]:
@@ -98,25 +98,16 @@ def needed(config: Config) -> list[Config]:
     return list(found.values())
 
 
-def folder_of(config: Config) -> Path:
-    """The run directory of a config; as `ppr.run.run_directory`, without torch."""
-    root = tree.results_root(config["results"]["root"])
-    return tree.run_path(root, config.experiment, config.variant, config.seed)
-
-
-def is_finished(config: Config) -> bool:
-    return (folder_of(config) / tree.SUMMARY).exists()
-
-
 def input_folder(values: Mapping[str, Any], name: str) -> Path:
     """The directory of the finished run that is an input.
 
     Raises:
         BadRequest: no such input.
-        RunFailed: it has not been run to its end; says the command.
+        RunFailed: it has not been run to its end, or its summary is damaged; says the command.
     """
     config = input_config(values, name)
-    if not is_finished(config):
+    folder = run_directory(config)
+    if finished_summary(config) is None:
         command = shlex.join(["ppr", "run", *config.overrides])
-        raise RunFailed(f"inputs.{name}: {folder_of(config)} is not finished; {command}")
-    return folder_of(config)
+        raise RunFailed(f"inputs.{name}: {folder} is not finished; {command}")
+    return folder

@@ -5,19 +5,29 @@ from __future__ import annotations
 from typing import Any
 
 from ppr.config.compose import Config
+from ppr.config.finished import run_directory
 from ppr.engine.bench import Watcher
 from ppr.results.failure import note_failure, reason
 from ppr.results.lock import RunBusy
 
 
-def attempt(config: Config, watcher: Watcher, *, force: bool) -> dict[str, Any]:
-    """Do the run, go on with it, or find it done."""
+def attempt(
+    config: Config, watcher: Watcher, *, force: bool, patient: bool = True
+) -> dict[str, Any]:
+    """Do the run, go on with it, or find it done.
+
+    `patient`: one that another process is at is waited for.
+
+    Raises:
+        RunBusy: another process is at it, and `patient` is not asked for.
+    """
     from ppr.engine.distributed import ProcessLost
     from ppr.engine.interrupts import Interrupted, Pruned
-    from ppr.run import execute, run_directory
+    from ppr.run import execute, execute_when_free
 
+    do = execute_when_free if patient else execute
     try:
-        return execute(config, watcher, force=force)
+        return do(config, watcher, force=force)
     except (Interrupted, Pruned, RunBusy, ProcessLost):
         raise
     except Exception as error:

@@ -22,6 +22,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 from ppr.config.compose import Config
+from ppr.config.finished import run_directory
 from ppr.config.places import Extensions
 from ppr.errors import PprError, RunFailed
 from ppr.launchers.pool import make_slots
@@ -94,7 +95,6 @@ def execute_on_devices(config: Config, watcher: Watcher, *, force: bool = False)
     from ppr.config.settings import EngineSettings
     from ppr.engine.device import check_devices
     from ppr.engine.interrupts import stop_on_signal
-    from ppr.run import run_directory
 
     count = config["engine"]["devices"]
     check_devices(EngineSettings(**config["engine"]), count, count)

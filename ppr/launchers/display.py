@@ -28,7 +28,8 @@ class Tally(Display):
         self.summaries[task.index] = summary
         # A search goes by validation, and so does who watches it.
         metric = _best_metric(summary) if self.sweep.search else _first_metric(summary)
-        self.say(task, f"{metric}{summary['cost']['seconds']:.1f} s")
+        seconds = metrics(summary).get("cost/seconds")
+        self.say(task, f"{metric}{'done' if seconds is None else f'{seconds:.1f} s'}")
 
     def failed(self, task: Task, error: str, again: bool) -> None:
         if again:
@@ -45,6 +46,9 @@ class Tally(Display):
     def over(self) -> int:
         """How many runs are done with: all but those that were asked to stop, or are to come."""
         return len(self.summaries) + len(self.failures) + self.cut
+
+    def waits(self, task: Task, why: str) -> None:
+        self.say(task, f"{why}; it comes last")
 
     def interrupted(self, task: Task) -> None:
         self.say(task, "stopped, saved")
@@ -96,8 +100,8 @@ def _first_metric(summary: Mapping[str, Any]) -> str:
 
 
 def _best_metric(summary: Mapping[str, Any]) -> str:
-    best = summary.get("best")
-    return f"{best['chosen_by']} {text(best['value'])}  " if best else ""
+    best = summary.get("best") or {}
+    return f"{best.get('chosen_by')} {text(best.get('value'))}  " if best else ""
 
 
 @contextmanager

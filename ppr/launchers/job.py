@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ppr.config.compose import Config
+from ppr.config.finished import is_finished
 from ppr.config.places import Extensions
 from ppr.engine.interrupts import StopRequest, stop_on_signal
 from ppr.errors import RunFailed
@@ -77,9 +78,7 @@ class Job:
             raise RunFailed("; ".join(failures.values()) or "stopped, saved")
 
     def _done(self, index: int) -> bool:
-        from ppr.run import finished_summary
-
-        return finished_summary(self.configs[index]) is not None
+        return is_finished(self.configs[index])
 
     def checkpoint(self, *args: Any, **kwargs: Any) -> Any:
         """submitit asks for what to run when the job comes back: the same."""

@@ -18,11 +18,12 @@ from ppr.errors import BadRequest
 from ppr.launchers.estimate import estimate
 from ppr.launchers.plan import Plan, about, make_plan
 from ppr.launchers.pool import Display, Task, grouped
-from ppr.launchers.states import UNDER_WAY, states, under_way
-from ppr.launchers.sweep import CANCELLED, LOCAL, Sweep, open_sweep
+from ppr.launchers.states import UNDER_WAY, states, taken, under_way
+from ppr.launchers.sweep import CANCELLED, LOCAL, RECORD, Sweep, open_sweep
 from ppr.report.terminal import count
-from ppr.results.files import read_json
-from ppr.results.tree import SUMMARY, claim
+from ppr.results.summary import read_summary
+from ppr.results.tree import claim
+from ppr.run import drop_leftovers
 from ppr.trackers.live import check_tracker
 
 
@@ -85,7 +86,7 @@ class Order:
             left = f"{self.trials} to do, {self._time(at_a_time)}"
             return f"{count(trials, 'trial')}: {before}{left} (sweep {self.sweep.id})"
         total, todo = len(self.sweep.points), len(self.configs)
-        done = sum((self.sweep.run_folder(index) / SUMMARY).exists() for index in range(total))
+        done = sum(map(self.sweep.finished, range(total)))
         parts = [f"{done} done"] if done and not self.force else []
         if total > done + todo:
             parts.append(f"{total - done - todo} under way or left alone")
@@ -127,20 +128,24 @@ def run_sweep(
         if force:
             raise BadRequest("--force: a search goes on; begin another with sweeper.study=NAME")
         return _run_search(plan, sweep, quiet, as_json)
-    before = states(sweep) if sweep.submissions else {}
+    under_way_now = taken(sweep)
     configs = {
         place: config
         for place, config in zip(places, plan.configs, strict=True)
-        if (force or not (sweep.run_folder(place) / SUMMARY).exists())
-        and (place not in before or before[place].state not in UNDER_WAY)
+        if place not in under_way_now and (force or not sweep.finished(place))
     }
+    for place, config in zip(places, plan.configs, strict=True):
+        if place not in under_way_now and place not in configs:
+            drop_leftovers(config)
     code = 0
     if configs:
         code = _launch(Order(sweep, plan.launcher, configs, force, quiet, as_json))
     elif not (quiet or as_json):
-        busy = sum(point.state in UNDER_WAY for point in before.values())
+        busy = len(under_way_now)
         shown = f"{len(places) - busy} done" + (f", {busy} under way" if busy else "")
         click.echo(f"{count(len(places), 'run')}: {shown} (sweep {sweep.id})")
+    if not sweep.submissions and (sweep.folder / RECORD).exists():  # it was damaged
+        _record(sweep, plan)
     _conclude(sweep, places, plan, quiet, as_json)
     return code
 
@@ -173,19 +178,25 @@ def _conclude(sweep: Sweep, places: Iterable[int], plan: Plan, quiet: bool, as_j
     """What there is to say of a sweep once its launcher is done: summaries, what was chosen."""
     if as_json:
         for place in places:
-            if (sweep.run_folder(place) / SUMMARY).exists():
-                click.echo(json.dumps(read_json(sweep.run_folder(place) / SUMMARY)))
+            if sweep.finished(place):
+                click.echo(json.dumps(read_summary(sweep.run_folder(place))))
     if not sweep.search or plan.launcher["name"] != LOCAL:
         return
     from ppr.sweepers.chosen import chosen, print_chosen
 
     sweep.search["chosen"] = chosen(sweep)
-    if not sweep.submissions:  # all of its runs were there before
-        sweep.folder.mkdir(parents=True, exist_ok=True)
-        sweep.submitted(plan.launcher, {LOCAL: []})
-    sweep.write()
+    _record(sweep, plan)
     if not (quiet or as_json):
         print_chosen(sweep)
+
+
+def _record(sweep: Sweep, plan: Plan) -> None:
+    """Write the record of a sweep, all of whose runs may have been there before."""
+    with claim(sweep.folder):
+        if sweep.submissions:
+            sweep.write()
+        else:
+            sweep.submitted(plan.launcher, {LOCAL: []})
 
 
 def retry(sweep: Sweep, words: Sequence[str]) -> int:
@@ -214,7 +225,7 @@ def retry(sweep: Sweep, words: Sequence[str]) -> int:
                 "default has changed, or a word here does: start a new sweep"
             )
     launcher = configs[over[0]]["launcher"]
-    return _launch(Order(sweep, launcher or sweep.submissions[-1]["launcher"], configs))
+    return _launch(Order(sweep, launcher or sweep.submissions[-1].launcher, configs))
 
 
 def _launch(order: Order) -> int:

@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from ppr.config.compose import Config
+from ppr.config.finished import run_directory
 from ppr.config.places import Extensions
 from ppr.engine.interrupts import StopRequest
 from ppr.launchers.worker import serve
+from ppr.results.failure import note_failure
+from ppr.results.lock import is_held
 from ppr.sweepers.pruning import Pruning
 
 _LOOK_SECONDS = 0.2
@@ -60,6 +63,8 @@ class Display:
     def started(self, task: Task) -> None: ...
 
     def stepped(self, task: Task, step: int, total: int) -> None: ...
+
+    def waits(self, task: Task, why: str) -> None: ...
 
     def finished(self, task: Task, summary: Mapping[str, Any]) -> None: ...
 
@@ -112,18 +117,20 @@ def run_tasks(
     """Do every task, as many at a time as there are slots; a slot is a worker's environment.
 
     A run whose process is killed goes on from its last checkpoint, `retries` times at most. A run
-    that fails leaves the others alone. When `stop` is set, the runs under way save and leave.
+    that fails leaves the others alone. A run that another process is at is put off until the rest
+    is done and that process has let go of it. When `stop` is set, those under way save and leave.
     Tasks are asked for one by one: which comes next may hang on how others ended.
     """
     new = iter(tasks)
     again: deque[Task] = deque()
+    put_off: list[Task] = []
     free = deque(slots)
     workers: dict[Any, tuple[Worker, Mapping[str, str]]] = {}
     idle: list[Worker] = []
     told = False
     try:
         while True:
-            while not stop and (idle or free) and (task := _next(again, new)):
+            while not stop and (idle or free) and (task := _next(again, new, put_off)):
                 if not idle:
                     slot = free.popleft()
                     worker = Worker(slot)
@@ -135,7 +142,7 @@ def run_tasks(
                 for worker, _ in workers.values():
                     worker.signal(signal.SIGTERM)
             busy = [channel for channel, (worker, _) in workers.items() if worker.tasks]
-            if not busy:
+            if not busy and (stop or not put_off):
                 return
             for channel in connection.wait(busy, timeout=_LOOK_SECONDS):
                 worker, slot = workers[channel]
@@ -146,7 +153,7 @@ def run_tasks(
                     free.append(slot)
                     again.extend(_killed(worker, retries, display))
                     continue
-                _tell(display, worker, message)
+                put_off += _tell(display, worker, message)
                 if not worker.tasks:
                     idle.append(worker)
     finally:
@@ -162,13 +169,13 @@ def _give(worker: Worker, task: Task, display: Display) -> None:
         display.started(each)
 
 
-def _tell(display: Display, worker: Worker, message: Any) -> None:
-    """Pass a worker's message on, and strike a run off that has ended."""
+def _tell(display: Display, worker: Worker, message: Any) -> list[Task]:
+    """Pass a worker's message on, strike a run off that has ended; what is to be put off."""
     kind, *rest = message
     if kind == "step":
         for task in worker.tasks.values():
             display.stepped(task, *rest)
-        return
+        return []
     number, *rest = rest
     task = worker.tasks.pop(number)
     if kind == "finished":
@@ -177,19 +184,28 @@ def _tell(display: Display, worker: Worker, message: Any) -> None:
         display.failed(task, rest[0], again=False)
     elif kind == "pruned":
         display.pruned(task, *rest)
+    elif kind == "busy":
+        display.waits(task, *rest)
+        task.together = []
+        return [task]
     else:
         display.interrupted(task)
+    return []
 
 
-def _next(again: deque[Task], new: Iterator[Task]) -> Task | None:
-    return again.popleft() if again else next(new, None)
+def _next(again: deque[Task], new: Iterator[Task], put_off: list[Task]) -> Task | None:
+    task = again.popleft() if again else next(new, None)
+    if task is not None:
+        return task
+    for task in put_off:
+        if not is_held(run_directory(task.config)):
+            put_off.remove(task)
+            return task
+    return None
 
 
 def _killed(worker: Worker, retries: int, display: Display) -> list[Task]:
     """What to do about the runs of a process that died: the task to do again, if any."""
-    from ppr.results.failure import note_failure
-    from ppr.run import run_directory
-
     how = worker.end()
     left = list(worker.tasks.values())
     again = left[0].kills < retries

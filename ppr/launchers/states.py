@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ppr.errors import RunFailed
 from ppr.launchers.queue import ACTIVE, WAITING, job_states
 from ppr.launchers.sweep import LOCAL, Sweep
 from ppr.results import tree
-from ppr.results.files import read_json
+from ppr.results.failure import read_failure
 from ppr.results.lock import is_held
+from ppr.results.summary import read_summary
 
 UNDER_WAY = {"running", "queued"}
 STATES = (
-    "finished", "pruned", "running", "queued", "failed", "cancelled", "interrupted", "not started",
+    "finished", "pruned", "running", "queued", "failed", "damaged", "cancelled", "interrupted",
+    "not started",
 )  # fmt: skip
 
 
@@ -44,7 +45,7 @@ def states(sweep: Sweep) -> dict[int, Standing]:
         said = queue.get(job, "CANCELLED" if sweep.cancelled and job != LOCAL else "")
         run = tree.state(sweep.run_folder(index))
         state = _state(run, said, job in packed)
-        error = _error(sweep.run_folder(index), said) if state == "failed" else ""
+        error = _error(sweep.run_folder(index), said) if state in ("failed", "damaged") else ""
         own = job in packed and (job == LOCAL or sweep.local_log(index).exists())
         log = sweep.local_log(index) if own else sweep.job_log(job)
         found[index] = Standing(state, job, log, error)
@@ -58,9 +59,21 @@ def under_way(sweep: Sweep) -> set[str]:
     return found | ({LOCAL} if is_held(sweep.folder) else set())
 
 
+def taken(sweep: Sweep) -> set[int]:
+    """The points that the sweep's own processes or jobs are at, or will come to.
+
+    Not those that another sweep or a process without a parent is at: nobody here does them.
+    """
+    alive = under_way(sweep) if sweep.submissions else set()
+    if not alive:
+        return set()
+    found = states(sweep).items()
+    return {index for index, at in found if at.state in UNDER_WAY and at.job in alive}
+
+
 def _state(run: str, said: str, packed: bool) -> str:
     """A run's state, from the results tree's word for it and SLURM's for its job."""
-    if run in ("finished", "running", "pruned"):
+    if run in ("finished", "running", "pruned", "damaged"):
         return run
     if said in WAITING:
         return "queued"
@@ -74,8 +87,10 @@ def _state(run: str, said: str, packed: bool) -> str:
 
 
 def _error(folder: Path, said: str) -> str:
+    """Why a run has no summary that can be used."""
     try:
-        failure: Any = read_json(folder / tree.FAILURE)
-        return str(failure["error"])
-    except (RunFailed, KeyError, TypeError):  # it was never started, or killed, or its node died
-        return f"SLURM: {said}"
+        read_summary(folder)
+    except RunFailed as error:
+        return str(error)
+    # It was never started, or killed, or its node died: then the queue alone knows.
+    return read_failure(folder) or f"SLURM: {said}"

@@ -8,26 +8,34 @@ that learns from its trials has its points in `points.jsonl`, which its workers 
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from ppr.config.compose import Config
 from ppr.config.places import Extensions
-from ppr.errors import BadRequest, choices
+from ppr.errors import BadRequest, RunFailed, choices
 from ppr.launchers.plan import Plan
 from ppr.results import tree
-from ppr.results.files import MetricsLog, read_json, read_lines, write_json
+from ppr.results.files import MetricsLog, check_as, read_json, read_lines, write_json
+from ppr.results.tree import Problem
 
 FOLDER = ".sweeps"
 RECORD = "sweep.json"
 TRIALS = "points.jsonl"
 JOBS = "jobs"
 CANCELLED = "cancelled"
-_NOT_WRITTEN = ("folder", "taken")
+_SEARCH_KEYS = {
+    "adaptive": ("direction", "epochs", "every", "identity", "lines", "method", "objective",
+                 "pruner", "searched", "seed", "trials"),
+    "comparison": ("direction", "methods", "searched"),
+}  # fmt: skip
+"""What ppr.sweepers.records writes that is read back."""
+_log = logging.getLogger(__name__)
 _LONG = re.compile(r"-?\d+\.\d{5,}(e-?\d+)?|-?\d+\.\d+e-?\d+")
 LOCAL = "local"
 """The job of the runs that are done on the machine where the sweep was started."""
@@ -45,19 +53,38 @@ class Point:
 
 
 @dataclass
-class Sweep:
-    """A sweep's record; a submission has `time`, `launcher` and `jobs`, job id -> points.
+class Submission:
+    """Runs handed to a launcher: its config, and job id -> points."""
 
-    `search`: of a hyper-parameter search, as ppr.sweepers.records has it.
-    """
+    time: str
+    launcher: dict[str, Any]
+    jobs: dict[str, list[int]]
 
-    folder: Path
+
+@dataclass
+class Record:
+    """`sweep.json`. `search`: of a hyper-parameter search, as ppr.sweepers.records has it."""
+
     words: list[str]
     points: list[Point]
     plugins: list[str]
     config_dirs: list[str]
-    submissions: list[dict[str, Any]] = field(default_factory=list)
+    submissions: list[Submission] = field(default_factory=list)
     search: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Trial(Point):
+    """A line of `points.jsonl`."""
+
+    job: str
+
+
+@dataclass(kw_only=True)
+class Sweep(Record):
+    """A sweep's record and where it lies."""
+
+    folder: Path
     taken: dict[int, str] = field(default_factory=dict)
     """The job that last took each point of a search that learns from its trials."""
 
@@ -77,6 +104,9 @@ class Sweep:
     @property
     def root(self) -> Path:
         return self.folder.parent.parent
+
+    def finished(self, index: int) -> bool:
+        return tree.state(self.run_folder(index)) == "finished"
 
     def run_folder(self, index: int) -> Path:
         point = self.points[index]
@@ -98,7 +128,7 @@ class Sweep:
         """Every job of the sweep, in the order of submission, with its points."""
         found: dict[str, list[int]] = {}
         for submission in self.submissions:
-            for job, points in submission["jobs"].items():
+            for job, points in submission.jobs.items():
                 found.pop(job, None)  # the machine's own jobs share a name: the last place counts
                 found[job] = points
         for index, job in self.taken.items():
@@ -119,12 +149,13 @@ class Sweep:
         """Note that jobs have been handed over, and write the record."""
         now = datetime.now().astimezone().isoformat(timespec="seconds")
         sent = {job: list(indices) for job, indices in jobs.items()}
-        self.submissions.append({"time": now, "launcher": dict(launcher), "jobs": sent})
+        self.submissions.append(Submission(now, dict(launcher), sent))
         self.write()
 
     def write(self) -> None:
-        content = {key: value for key, value in vars(self).items() if key not in _NOT_WRITTEN}
+        content = {field.name: getattr(self, field.name) for field in fields(Record)}
         content["points"] = [] if self.adaptive else [vars(point) for point in self.points]
+        content["submissions"] = [vars(submission) for submission in self.submissions]
         write_json(self.folder / RECORD, content)
 
     def take(self, config: Config, job: str) -> int:
@@ -138,9 +169,12 @@ class Sweep:
         """The points so far of a search that learns from its trials, and who took them."""
         self.points, self.taken = [], {}
         path = self.folder / TRIALS
-        for line in read_lines(path) if path.exists() else []:
-            job = line.pop("job")
-            self._add(Point(**line | {"words": tuple(line["words"])}), job)
+        for number, line in enumerate(read_lines(path) if path.exists() else [], start=1):
+            trial = check_as(line, _Trial, f"{path}: line {number}")
+            self._add(
+                Point(trial.words, trial.experiment, trial.variant, trial.seed, trial.run_id),
+                trial.job,
+            )
 
     def _add(self, point: Point, job: str) -> int:
         known = [other.run_id for other in self.points]
@@ -162,39 +196,65 @@ def open_sweep(plan: Plan, words: Sequence[str]) -> tuple[Sweep, list[int]]:
     content = [sorted(keys), plan.search["identity"]] if plan.search else sorted(keys)
     digest = hashlib.sha256(repr(content).encode()).hexdigest()[:10]
     folder = plan.root.resolve() / FOLDER / (plan.search.get("study") or digest)
-    if (folder / RECORD).exists():
-        sweep = load(folder)
-        if sweep.adaptive:  # its id says what is searched, but not for how long
-            sweep.search, sweep.words = dict(plan.search), list(words)
-            return sweep, []
-        index_of = {(p.experiment, p.run_id): index for index, p in enumerate(sweep.points)}
-        return sweep, [index_of[key] for key in keys]
+    known = _known(folder)
+    if known is not None and known.adaptive:  # its id says what is searched, not for how long
+        known.search, known.words = dict(plan.search), list(words)
+        return known, []
+    if known is not None:
+        index_of = {(p.experiment, p.run_id): index for index, p in enumerate(known.points)}
+        return known, [index_of[key] for key in keys]
     points = [_point(config) for config in plan.configs]
     own = Extensions.present()
     brought = list(own.plugins), list(own.config_dirs)
-    sweep = Sweep(folder, list(words), points, *brought, search=dict(plan.search))
+    sweep = Sweep(list(words), points, *brought, search=dict(plan.search), folder=folder)
+    if sweep.adaptive:
+        sweep.read_trials()
     return sweep, list(range(len(points)))
+
+
+def _known(folder: Path) -> Sweep | None:
+    """The record of a sweep, if there is one that can be used.
+
+    All of another follows from the plan and from the tree, but for where runs were sent.
+    """
+    if not (folder / RECORD).exists():
+        return None
+    try:
+        return load(folder)
+    except RunFailed as error:
+        _log.warning("%s; the record of the sweep is begun anew", error)
+        return None
 
 
 def load(folder: Path) -> Sweep:
     """Read a record.
 
     Raises:
-        RunFailed: it is damaged.
+        RunFailed: it is damaged, or another version wrote it.
     """
-    content = read_json(folder / RECORD)
-    points = [Point(**point | {"words": tuple(point["words"])}) for point in content.pop("points")]
-    sweep = Sweep(folder, points=points, **content)
+    path = folder / RECORD
+    record = check_as(read_json(path), Record, str(path))
+    sweep = Sweep(**vars(record), folder=folder)
+    if not sweep.submissions:
+        raise RunFailed(f"{path}: nothing was ever submitted")
+    for key in _SEARCH_KEYS["adaptive" if sweep.adaptive else "comparison"] if sweep.search else ():
+        if key not in sweep.search:
+            raise RunFailed(f"{path}: its search has no {key!r}")
     if sweep.adaptive:
         sweep.read_trials()
     return sweep
 
 
-def sweeps(root: Path) -> Iterator[Sweep]:
-    """Every sweep of a results tree, the newest last."""
-    records = (root.resolve() / FOLDER).glob(f"*/{RECORD}")
-    for path in sorted(records, key=lambda path: path.stat().st_mtime):
-        yield load(path.parent)
+def sweeps(root: Path) -> tuple[list[Sweep], list[Problem]]:
+    """Every sweep of a results tree, the newest last, and the records that cannot be used."""
+    found, problems = [], []
+    for folder in _folders(root):
+        try:
+            found.append(load(folder))
+        except RunFailed as error:
+            reason = str(error).removeprefix(f"{folder / RECORD}: ")
+            problems.append(Problem(folder / RECORD, reason))
+    return found, problems
 
 
 def find(root: Path, name: str | None) -> Sweep:
@@ -202,15 +262,22 @@ def find(root: Path, name: str | None) -> Sweep:
 
     Raises:
         BadRequest: there is none, or several.
+        RunFailed: its record is damaged.
     """
-    folders = sorted(
-        (path.parent for path in (root.resolve() / FOLDER).glob(f"*/{RECORD}")),
-        key=lambda folder: (folder / RECORD).stat().st_mtime,
-    )
+    folders = _folders(root)
     matches = [folder for folder in folders if folder.name.startswith(name or "")]
     if not folders:
         raise BadRequest(f"no sweep in {root} yet; start one with ppr run -m")
     if not matches or (name and len(matches) > 1):
         what = "no such sweep" if not matches else "several sweeps begin so"
         raise BadRequest(f"{name}: {what}; {choices(str(name), [f.name for f in folders])}")
-    return load(matches[-1])
+    try:
+        return load(matches[-1])
+    except RunFailed as error:
+        raise RunFailed(f"{error}; the words that began the sweep write it anew") from None
+
+
+def _folders(root: Path) -> list[Path]:
+    """The folders of a tree's sweeps, the newest last."""
+    records = (root.resolve() / FOLDER).glob(f"*/{RECORD}")
+    return [path.parent for path in sorted(records, key=lambda path: path.stat().st_mtime)]

@@ -9,15 +9,17 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ppr.config.compose import Config
+from ppr.config.finished import run_directory
 from ppr.engine.stackable import refuse_unstackable
+from ppr.errors import RunFailed
 from ppr.results import tree
-from ppr.results.failure import note_failure, reason
+from ppr.results.failure import reason, write_failure
 from ppr.results.lock import RunBusy
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ def attempt_together(
     """
     from ppr.engine.checkpoints import load_checkpoint
     from ppr.engine.interrupts import stop_on_signal
-    from ppr.run import claim_run, run_directory
+    from ppr.run import claim_run
     from ppr.trackers.live import check_tracker, tracked
 
     with ExitStack() as held, stop_on_signal():
@@ -113,7 +115,7 @@ def _open(config: Config, watcher: Watcher, other: Training | None) -> tuple[Tra
     from ppr.engine.train import Training
     from ppr.engine.training import TrainingTask
     from ppr.engine.vectorise import Refused
-    from ppr.run import make_task, open_bench, run_directory, write_request
+    from ppr.run import make_task, open_bench, write_request
 
     folder = run_directory(config)
     (folder / tree.FAILURE).unlink(missing_ok=True)
@@ -138,8 +140,7 @@ def _ending(config: Config, ended: Ended) -> Iterator[None]:
 
 
 def _end(config: Config, error: Exception, ended: Ended) -> None:
-    from ppr.run import run_directory
-
     if not isinstance(error, RunBusy):
-        note_failure(run_directory(config), reason(error))
+        with suppress(RunFailed):  # it is told of in any case
+            write_failure(run_directory(config), reason(error))
     ended(config, error)

@@ -67,6 +67,9 @@ class Trials(Display):
     def stepped(self, task: Task, step: int, total: int) -> None:
         self.display.stepped(task, step, total)
 
+    def waits(self, task: Task, why: str) -> None:
+        self.display.waits(task, why)
+
     def finished(self, task: Task, summary: Mapping[str, Any]) -> None:
         value = best_value(self.sweep.run_folder(task.index), self.sweep.search)
         if value is None:

@@ -33,8 +33,8 @@ def serve(channel: Connection, environment: Mapping[str, str], extensions: Exten
 
     `runs` are a config and a log each; several are seeds that train together. While they do,
     `("step", step, total)`; then of each, told by its number among them, one of `("finished",
-    number, summary)`, `("failed", number, reason)`, `("pruned", number, why)` and
-    `("interrupted", number)`.
+    number, summary)`, `("failed", number, reason)`, `("pruned", number, why)`, `("busy", number,
+    who)` of one that another process is at, and `("interrupted", number)`.
     """
     os.setpgid(0, 0)  # Ctrl-C is for the process that started us, which asks us to stop
     os.environ.update(environment)
@@ -80,10 +80,14 @@ def _run(config: Config, log: Path, force: bool, watcher: Any) -> tuple[Any, ...
     from ppr.engine.interrupts import Interrupted, Pruned
     from ppr.launchers.attempt import attempt
     from ppr.results.failure import reason
+    from ppr.results.lock import RunBusy
 
     print(f"ppr run {' '.join(config.overrides)}", flush=True)
     try:
-        return "finished", attempt(config, watcher, force=force)
+        return "finished", attempt(config, watcher, force=force, patient=False)
+    except RunBusy as error:
+        print(error, flush=True)
+        return "busy", str(error)
     except Interrupted as error:
         print(error, flush=True)
         return ("interrupted",)
@@ -109,12 +113,15 @@ def _run_together(
     from ppr.engine.interrupts import Interrupted
     from ppr.launchers.together import attempt_together
     from ppr.results.failure import reason
+    from ppr.results.lock import RunBusy
 
     left = {id(config): number for number, config in enumerate(configs)}
 
     def ended(config: Config, outcome: Mapping[str, Any] | Exception) -> None:
         number = left.pop(id(config))
-        if isinstance(outcome, Exception):
+        if isinstance(outcome, RunBusy):
+            _tell(channel, "busy", number, str(outcome))
+        elif isinstance(outcome, Exception):
             traceback.print_exception(outcome)
             _tell(channel, "failed", number, reason(outcome))
         else:

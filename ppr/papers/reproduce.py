@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ppr.config.compose import Config, compose
-from ppr.config.inputs import inputs_of, is_finished, needed
+from ppr.config.finished import is_finished
+from ppr.config.inputs import inputs_of, needed
 from ppr.errors import BadRequest, choices
 from ppr.papers.cells import Filled
 from ppr.papers.schema import Paper

@@ -44,7 +44,7 @@ def _cells_of(
     paper: Paper, summary: Mapping[str, Any], results: Results
 ) -> Iterator[tuple[Paper, Filled]]:
     for name, table in paper.tables.items():
-        if table.scale != summary["scale"]:
+        if table.scale != summary.get("scale"):
             continue
         for cell in cells(name, table):
             if f"experiment={summary['experiment']}" not in cell.overrides:

@@ -9,14 +9,19 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from ppr.errors import RunFailed
+
+T = TypeVar("T")
+_ASIDE = re.compile(r"\..+\.[0-9a-f]{8}")
 
 
 @contextmanager
@@ -36,7 +41,7 @@ def write_atomic(path: str | Path, content: str | bytes) -> None:
     """
     path = Path(path)
     data = content.encode() if isinstance(content, str) else content
-    # Hidden, so that a copy left by a killed process is never taken for a result.
+    # Hidden, so that a copy left by a killed process is never taken for a result: see `asides`.
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     with _one_line(path, "write"):
         try:
@@ -50,6 +55,22 @@ def write_atomic(path: str | Path, content: str | bytes) -> None:
                 aside.unlink()
             raise
         _sync_folder(path.parent)
+
+
+def asides(folder: Path) -> list[Path]:
+    """What `write_atomic` has begun in a folder: of a killed process, where none writes there."""
+    try:
+        with os.scandir(folder) as entries:
+            return [Path(entry.path) for entry in entries if _ASIDE.fullmatch(entry.name)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def clear_asides(folder: Path) -> None:
+    """Remove what killed processes have left of their writing; for who alone may write there."""
+    for path in asides(folder):
+        with suppress(OSError):
+            path.unlink()
 
 
 def _sync_folder(folder: Path) -> None:
@@ -95,6 +116,42 @@ def read_json(path: str | Path) -> Any:
     with _one_line(path, "read"):
         data = path.read_bytes()
     return parse_json(data, str(path))
+
+
+def read_object(path: str | Path) -> dict[str, Any]:
+    """The content of a file that holds a JSON object.
+
+    Raises:
+        RunFailed: it cannot be read, is not JSON or not an object.
+    """
+    return check_object(read_json(path), str(path))
+
+
+def check_object(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise RunFailed(f"{where}: not a JSON object")
+    return value
+
+
+def check_as(value: Any, kind: type[T], where: str) -> T:
+    """What was read from JSON as the dataclass that it is a record of.
+
+    Raises:
+        RunFailed: a key is missing or not known, or a value is of another type.
+    """
+    from pydantic import TypeAdapter, ValidationError  # most readers of a tree need none of it
+
+    content = check_object(value, where)
+    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    for key in content:
+        if key not in names:
+            raise RunFailed(f"{where}: {key!r} is not known here; another version of ppr wrote it")
+    try:
+        return TypeAdapter(kind).validate_python(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        at = ".".join(map(str, first["loc"]))
+        raise RunFailed(f"{where}: {at}: {first['msg']}") from None
 
 
 def parse_json(data: bytes, where: str) -> Any:
@@ -189,8 +246,6 @@ def read_lines(path: str | Path) -> list[dict[str, Any]]:
         *lines, _torn = path.read_bytes().split(b"\n")
     records = []
     for number, line in enumerate(lines, start=1):
-        record = parse_json(line, f"{path}: line {number}")
-        if not isinstance(record, dict):
-            raise RunFailed(f"{path}: line {number}: not a JSON object")
-        records.append(record)
+        where = f"{path}: line {number}"
+        records.append(check_object(parse_json(line, where), where))
     return records

@@ -11,18 +11,28 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from ppr.errors import PprError, RunFailed
-from ppr.results.files import read_json, write_json
+from ppr.results.files import check_as, clear_asides, read_json, write_json
 
 LOCK = "run.lock"
 HOLDER = "holder.json"
 PATIENCE = 0.5
 """Seconds that a claim waits: `is_held` holds the lock too, for microseconds."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """`holder.json`: the process that holds a directory."""
+
+    pid: int
+    host: str
+    since: str
 
 
 class RunBusy(PprError):
@@ -47,24 +57,33 @@ def claim(path: Path) -> Iterator[None]:
         reason = getattr(error, "strerror", None) or error
         raise RunFailed(f"{path}: cannot lock the run directory: {reason}") from error
     try:
+        clear_asides(path)
         since = datetime.now().astimezone().isoformat(timespec="seconds")
-        who = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
-        write_json(path / HOLDER, who)
+        write_json(path / HOLDER, asdict(Holder(os.getpid(), socket.gethostname(), since)))
         yield
     finally:
         (path / HOLDER).unlink(missing_ok=True)
         lock.release()
 
 
+def read_holder(path: Path) -> Holder:
+    """Who holds the directory `path`.
+
+    Raises:
+        RunFailed: it says nobody, for it is being claimed or left this very moment, or is damaged.
+    """
+    return check_as(read_json(path / HOLDER), Holder, str(path / HOLDER))
+
+
 def holder(path: Path) -> str:
     """Who holds the lock of the run directory `path`, in words."""
     try:
-        who = read_json(path / HOLDER)
-        since = datetime.fromisoformat(who["since"]).astimezone()
-        pattern = "%H:%M" if since.date() == datetime.now().date() else "%Y-%m-%d %H:%M"
-        return f"pid {who['pid']} on {who['host']} since {since.strftime(pattern)}"
-    except (RunFailed, KeyError, TypeError, ValueError):  # it claims or leaves at this very moment
+        who = read_holder(path)
+        since = datetime.fromisoformat(who.since).astimezone()
+    except (RunFailed, ValueError):
         return "another process"
+    pattern = "%H:%M" if since.date() == datetime.now().date() else "%Y-%m-%d %H:%M"
+    return f"pid {who.pid} on {who.host} since {since.strftime(pattern)}"
 
 
 def is_held(path: Path) -> bool:

@@ -9,6 +9,8 @@ cost/seconds             what the run took
 from __future__ import annotations
 
 import math
+import reprlib
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -55,13 +57,16 @@ def value(summary: Mapping[str, Any], path: str) -> float:
 
 
 def is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    """Whether it is a number that a float can hold, infinite and NaN among them."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return isinstance(value, float) or abs(value) <= sys.float_info.max
 
 
 def faults(summary: Mapping[str, Any]) -> Iterator[str]:
     """Measured values that must not enter an average."""
     for path, value in measured(summary).items():
         if not is_number(value):
-            yield f"metric {path} is {value!r}, not a number"
+            yield f"metric {path} is {reprlib.repr(value)}, not a number"
         elif not math.isfinite(value):
             yield f"metric {path} is {value}"

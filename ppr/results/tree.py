@@ -22,18 +22,18 @@ from typing import Any, Literal
 
 from ppr.config.yaml_files import read_yaml
 from ppr.errors import BadRequest, RunFailed
-from ppr.results.files import parse_json, read_json
+from ppr.results.files import parse_json, read_object
 from ppr.results.lock import HOLDER, LOCK, RunBusy, claim, is_held
-from ppr.results.metrics import faults, metrics, value
+from ppr.results.metrics import metrics, value
+from ppr.results.summary import SCHEMA, SUMMARY, check_summary, read_summary
 
 __all__ = [
     "CHECKPOINTS", "CONFIG", "ENVIRONMENT", "FAILURE", "HOLDER", "LOCK", "METRICS", "PRUNED",
     "REQUEST", "SCHEMA", "SUMMARY", "TIMING", "Problem", "Record", "RunBusy", "Scan", "State",
-    "claim", "metrics", "record_digest", "records", "results_root", "run_path", "scan", "state",
-    "value",
+    "claim", "metrics", "read_config", "record_digest", "records", "results_root", "run_path",
+    "scan", "state", "value",
 ]  # fmt: skip
 
-SCHEMA = 1
 CONFIG = "config.yaml"
 REQUEST = "request.json"
 ENVIRONMENT = "environment.json"
@@ -42,9 +42,9 @@ TIMING = "timing.jsonl"
 CHECKPOINTS = "checkpoints"
 FAILURE = "failure.json"
 PRUNED = "pruned.json"
-SUMMARY = "summary.json"
 
-State = Literal["finished", "running", "failed", "pruned", "interrupted", "absent"]
+State = Literal["finished", "running", "failed", "pruned", "interrupted", "absent", "damaged"]
+"""`damaged`: its summary is there and cannot be used; `scan` has such a run as a problem."""
 
 _VARIANT = re.compile(r"[0-9a-f]{10}")
 _SEED = re.compile(r"seed=(0|-?[1-9][0-9]*)")
@@ -83,15 +83,14 @@ class Record:
 
     def _part(self, name: str, filename: str) -> dict[str, Any]:
         if self.path is None:
-            found, where = self.line.get(name) or {}, f"{self.source}: {name}"
-        else:
-            file = self.path / filename
-            if self.state != "finished" and not file.exists():
-                return {}
-            found, where = _read_yaml(file) if filename == CONFIG else read_json(file), str(file)
-        if not isinstance(found, dict):
-            raise RunFailed(f"{where}: not a mapping")
-        return found
+            found = self.line.get(name) or {}
+            if not isinstance(found, dict):
+                raise RunFailed(f"{self.source}: {name}: not a mapping")
+            return found
+        file = self.path / filename
+        if self.state != "finished" and not file.exists():
+            return {}
+        return read_config(self.path) if filename == CONFIG else read_object(file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,17 +132,18 @@ def record_digest(
 
 def state(path: Path) -> State:
     """Where the run in directory `path` stands."""
-    if (path / SUMMARY).exists():
-        return "finished"
-    if is_held(path):
-        return "running"
-    if (path / SUMMARY).exists():  # it finished between the two looks
-        return "finished"
-    if (path / FAILURE).exists():
-        return "failed"
-    if (path / PRUNED).exists():
-        return "pruned"
-    return "interrupted" if path.is_dir() else "absent"
+    try:
+        if read_summary(path) is not None:
+            return "finished"
+        if is_held(path):
+            return "running"
+        if read_summary(path) is not None:  # it finished between the two looks
+            return "finished"
+    except RunFailed:
+        return "damaged"
+    ends: dict[str, State] = {FAILURE: "failed", PRUNED: "pruned"}
+    ended = next((ends[name] for name in ends if (path / name).exists()), None)
+    return ended or ("interrupted" if path.is_dir() else "absent")
 
 
 def records(root: str | Path) -> list[Record]:
@@ -216,45 +216,13 @@ def _live_run(path: Path, experiment: str, variant: str) -> Record | Problem:
 
 
 def _read_run(path: Path, experiment: str, variant: str, seed: int) -> Record:
-    data = _summary_bytes(path)
-    if data is None:
+    summary = read_summary(path)
+    if summary is None:
         standing = state(path)
         if standing != "finished":
             return Record(experiment, variant, seed, path, standing, {}, path)
-        data = (path / SUMMARY).read_bytes()  # it finished between the two looks
-    summary = _check(parse_json(data, SUMMARY))
-    says = (summary["experiment"], summary["variant"], summary["seed"])
-    if says != (experiment, variant, seed):
-        raise RunFailed(f"{SUMMARY} is of another run: {says[0]}/{says[1]}/seed={says[2]}")
+        summary = read_summary(path) or {}  # it finished between the two looks
     return Record(experiment, variant, seed, path, "finished", summary, path)
-
-
-def _summary_bytes(path: Path) -> bytes | None:
-    try:
-        with open(f"{path}/{SUMMARY}", "rb") as file:
-            return file.read()
-    except FileNotFoundError:
-        return None
-
-
-def _check(summary: Any) -> dict[str, Any]:
-    """The summary, once it is known to be one that this version can use."""
-    if not isinstance(summary, dict):
-        raise RunFailed(f"{SUMMARY}: not a JSON object")
-    if summary.get("schema") != SCHEMA:
-        written = summary.get("schema")
-        raise RunFailed(f"{SUMMARY}: schema {written!r}; this version of ppr reads {SCHEMA}")
-    for name, kind in {"experiment": str, "variant": str, "seed": int, "metrics": dict}.items():
-        if not isinstance(summary.get(name), kind):
-            raise RunFailed(f"{SUMMARY}: {name} is {summary.get(name)!r}, not {kind.__name__}")
-    for name in ("untrained", "best", "cost"):
-        if not isinstance(summary.get(name) or {}, dict):
-            raise RunFailed(f"{SUMMARY}: {name} is {summary[name]!r}, not an object")
-    if not isinstance((summary.get("best") or {}).get("metrics") or {}, dict):
-        raise RunFailed(f"{SUMMARY}: best.metrics is not an object")
-    for fault in faults(summary):
-        raise RunFailed(f"{SUMMARY}: {fault}")
-    return summary
 
 
 def _published(root: Path) -> Iterator[Record | Problem]:
@@ -269,7 +237,7 @@ def _published(root: Path) -> Iterator[Record | Problem]:
                 line = parse_json(data, f"line {number}")
                 if not isinstance(line, dict):
                     raise RunFailed(f"line {number}: not a JSON object")
-                summary = _check(line.get("summary"))
+                summary = check_summary(line.get("summary"))
             except RunFailed as error:
                 reason = str(error)
                 at = "" if reason.startswith("line ") else f"line {number}: "
@@ -279,10 +247,19 @@ def _published(root: Path) -> Iterator[Record | Problem]:
             yield Record(*key, None, "finished", summary, path, line)
 
 
-def _read_yaml(path: Path) -> Any:
+def read_config(folder: Path) -> dict[str, Any]:
+    """The config that a run directory holds.
+
+    Raises:
+        RunFailed: it is not there, not YAML, or not a mapping.
+    """
+    path = folder / CONFIG
     try:
-        return read_yaml(path)
+        found = read_yaml(path)
     except OSError as error:
         raise RunFailed(f"{path}: cannot read: {error.strerror or error}") from error
     except BadRequest as error:  # a torn file of a run is not the request's fault
         raise RunFailed(str(error)) from None
+    if not isinstance(found, dict):
+        raise RunFailed(f"{path}: not a mapping")
+    return found

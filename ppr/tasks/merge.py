@@ -27,7 +27,6 @@ import torch
 from torch import Tensor, nn
 
 from ppr import registry
-from ppr.config.yaml_files import read_yaml
 from ppr.data.dataset import Dataset, Split
 from ppr.engine.bench import Bench, Outcome
 from ppr.engine.checkpoints import WEIGHTS, load_weights, save_weights
@@ -35,6 +34,7 @@ from ppr.engine.train import evaluate
 from ppr.errors import BadRequest
 from ppr.fields import Fraction, Positive
 from ppr.registry import component
+from ppr.results.tree import read_config
 from ppr.tasks.classify import Classify
 from ppr.tasks.fisher import diagonal_fisher
 
@@ -184,7 +184,7 @@ class Merge(Classify):
 
 def _data_of(folder: Path, bench: Bench) -> Dataset:
     """The data that a finished run was trained on."""
-    config = read_yaml(folder / "config.yaml")
+    config = read_config(folder)
     if bench.values["data"]["synthetic"]:
         return bench.dataset
     root = bench.values["data"]["root"]

@@ -9,6 +9,7 @@ from torch import nn
 
 from ppr import registry
 from ppr.config import inputs
+from ppr.config.finished import is_finished
 from ppr.engine.bench import Bench
 from ppr.engine.checkpoints import WEIGHTS, load_weights
 from ppr.errors import BadRequest
@@ -29,7 +30,7 @@ def trained(bench: Bench, name: str) -> nn.Sequential:
     data = bench.dataset
     encoder = registry.make("model", config["model"], data.shape)
     classifier = registry.make("head", config["head"], encoder.features, len(data.classes))
-    if not bench.values["data"]["synthetic"] or inputs.is_finished(config):
+    if not bench.values["data"]["synthetic"] or is_finished(config):
         weights = load_weights(bench.input_path(name) / WEIGHTS)
         for part, module in zip(PARTS, (encoder, classifier), strict=True):
             start = f"{part}."

@@ -17,19 +17,19 @@ import shutil
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 from ppr.config.identity import run_id
-from ppr.config.yaml_files import read_yaml
 from ppr.errors import BadRequest, PprError, RunFailed
 from ppr.fields import Literal
 from ppr.registry import component
 from ppr.results import tree
-from ppr.results.files import read_json, write_json
+from ppr.results.files import check_as, read_object, write_json
 from ppr.results.lock import holder
+from ppr.results.summary import read_summary
 from ppr.trackers.tail import Mark, Rewritten, Tail
 from ppr.trackers.wandb_account import base_url, has_key, named_url, unreachable
 from ppr.trackers.wandb_result import log_result
@@ -38,6 +38,17 @@ FOLDER = "wandb"
 """In the run directory: what has been sent, and W&B's own files."""
 SENT = "sent.json"
 _LOOK_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """What `sent.json` says of a mode: how far the log has gone to a project, and where that is."""
+
+    project: tuple[str | None, str]
+    where: str
+    complete: bool
+    offset: int
+    sha256: str
 
 
 @component("tracker")
@@ -119,7 +130,7 @@ class Wandb:
     def sent(self, folder: Path) -> dict[str, Any]:
         """What is known to have gone to this project: `offset`, `sha256`, `complete`, `where`."""
         found = self._all_sent(folder).get(self.mode) or {}
-        return found if found.get("project") == [self.entity, self.project] else {}
+        return found if found.get("project") == (self.entity, self.project) else {}
 
     def forget(self, folder: Path) -> None:
         """Send all of it anew the next time, in place of what W&B has."""
@@ -127,8 +138,13 @@ class Wandb:
             write_json(folder / FOLDER / SENT, self._all_sent(folder) | {self.mode: None})
 
     def _all_sent(self, folder: Path) -> dict[str, Any]:
+        """What the note says, by mode; nothing of one that is damaged: then all is sent anew."""
         path = folder / FOLDER / SENT
-        return dict(read_json(path)) if path.exists() else {}
+        try:
+            found = read_object(path) if path.exists() else {}
+            return {mode: vars(check_as(said, _Sent, mode)) for mode, said in found.items() if said}
+        except RunFailed:
+            return {}
 
     def _note(self, folder: Path, mark: Mark, where: str, complete: bool = False) -> None:
         note = {"project": [self.entity, self.project], "where": where, "complete": complete}
@@ -161,7 +177,7 @@ class Wandb:
                     self._note(folder, tail.mark, where)
                 if not ended:
                     over.wait(_LOOK_SECONDS)
-            if (folder / tree.SUMMARY).exists():
+            if tree.state(folder.resolve()) == "finished":
                 log_result(run, folder, step)
                 complete = True
         finally:
@@ -173,7 +189,7 @@ class Wandb:
         os.environ.setdefault("WANDB_SILENT", "true")  # the setting alone lets some lines through
         import wandb
 
-        values = read_yaml(folder / tree.CONFIG)
+        values = tree.read_config(folder)
         name = "/".join(folder.resolve().parts[-3:])
         identity = _run_id(folder, values)
         root = Path(self.folder).expanduser() if self.folder else folder
@@ -217,8 +233,8 @@ def _remove(record: Path) -> None:
 
 def _run_id(folder: Path, values: Mapping[str, Any]) -> str:
     """As recorded; a run under way has no summary yet."""
-    path = folder / tree.SUMMARY
-    return str(read_json(path)["run_id"]) if path.exists() else run_id(values)
+    summary = read_summary(folder.resolve())
+    return str(summary["run_id"]) if summary and "run_id" in summary else run_id(values)
 
 
 def _sweep(folder: Path, values: Mapping[str, Any], identity: str) -> str | None:
@@ -228,7 +244,7 @@ def _sweep(folder: Path, values: Mapping[str, Any], identity: str) -> str | None
     key = (values["experiment"], identity)
     found = [
         sweep.id
-        for sweep in sweeps(folder.resolve().parents[2])
+        for sweep in sweeps(folder.resolve().parents[2])[0]
         if any((point.experiment, point.run_id) == key for point in sweep.points)
     ]
     return found[-1] if found else None

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ppr.results import tree
-from ppr.results.files import read_json
+from ppr.results.summary import read_summary
 
 
 def log_result(run: Any, folder: Path, step: int) -> None:
@@ -18,7 +18,7 @@ def log_result(run: Any, folder: Path, step: int) -> None:
     from ppr.report.terminal import result_table
     from ppr.results.curves import curves, default_metrics, groups
 
-    summary = read_json(folder / tree.SUMMARY)
+    summary = read_summary(folder.resolve()) or {}
     run.summary.update(tree.metrics(summary))
     columns, rows = result_table(summary)
     media: dict[str, Any] = {"result": wandb.Table(columns=[*columns], data=rows)}

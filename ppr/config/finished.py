@@ -1,0 +1,37 @@
+"""Whether the run of a config has been done, and where it lies; torch is not needed to tell."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from ppr.config.compose import Config
+from ppr.errors import RunFailed
+from ppr.results import tree
+from ppr.results.summary import read_summary
+
+
+def run_directory(config: Config) -> Path:
+    """Where the run of a config lies in the results tree."""
+    root = tree.results_root(config["results"]["root"])
+    return tree.run_path(root, config.experiment, config.variant, config.seed)
+
+
+def finished_summary(config: Config) -> dict[str, Any] | None:
+    """The summary of a run that has been done, or None.
+
+    Raises:
+        RunFailed: there is one that cannot be used; says why, and how to have another.
+    """
+    folder = run_directory(config)
+    try:
+        return read_summary(folder)
+    except RunFailed as error:
+        again = shlex.join(["ppr", "run", *config.overrides, "--force"])
+        raise RunFailed(f"{folder}: {error}; to run it again: {again}") from None
+
+
+def is_finished(config: Config) -> bool:
+    """Whether the run has a summary that can be used."""
+    return tree.state(run_directory(config)) == "finished"
