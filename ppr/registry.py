@@ -9,6 +9,9 @@ it hands on its `**fields`.
 Files are read with `ast`, so listing, describing and checking import nothing, torch least of all.
 A user's own components live in packages named by the entry-point group `ppr.plugins`, or in single
 files added with `--plugin`.
+
+The mark also declares what the component fits with, so that a run of parts that do not is refused
+before anything is read (ppr/config/fit.py): `@component("loss", family="two-tower")`.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import importlib.util
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -51,21 +54,40 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 REQUIRED = object()
 """The default of a field that has none."""
 
-_MARK = re.compile(r'^@component\("(?P<kind>\w+)"(?:, name="(?P<name>[\w-]+)")?\)', re.MULTILINE)
+DECLARED: Mapping[str, tuple[str, ...]] = {
+    "task": ("losses", "inputs", "targets", "needs", "shows", "features", "outputs"),
+    "loss": ("family", "targets"),
+    "dataset": ("inputs", "targets", "has", "like"),
+    "model": ("inputs", "features"),
+    "head": ("outputs",),
+    "augment": ("inputs",),
+    "mixup": ("inputs",),
+}
+"""What the mark of a kind may declare beside a name; ppr/config/fit.py says what each means."""
+
+_MARK = re.compile(
+    r'^@component\(\s*"(?P<kind>\w+)"(?:,\s*name="(?P<name>[\w-]+)")?\s*[,)]', re.MULTILINE
+)
 _HOME = Path(__file__).parent
 _plugin_files: list[Path] = []
 
 T = TypeVar("T")
 
 
-def component(kind: str, *, name: str | None = None) -> Callable[[T], T]:
+def component(
+    kind: str, *, name: str | None = None, **declared: str | tuple[str, ...]
+) -> Callable[[T], T]:
     """Mark a class or function as the component of `kind` that its file is named after.
 
-    `name` is for plug-in files that hold several components; one file, one component otherwise.
+    `name`, which comes first, is for plug-in files that hold several components; one file, one
+    component otherwise. What is `declared` besides, of DECLARED, is literal: it is read, not run.
     """
     del name
     if kind not in KINDS:
         raise ValueError(f"@component({kind!r}): {choices(kind, KINDS)}")
+    for key in declared:
+        if key not in DECLARED.get(kind, ()):
+            raise ValueError(f"@component({kind!r}, {key}=…): {choices(key, DECLARED[kind])}")
     return lambda target: target
 
 
@@ -100,6 +122,7 @@ class Spec:
     symbol: str
     doc: str
     fields: Mapping[str, Field]
+    declared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def summary(self) -> str:
@@ -197,17 +220,52 @@ def describe(kind: str, name: str) -> Spec:
         ):
             own_doc = ast.get_docstring(node) or ""
             doc = "\n\n".join(filter(None, (ast.get_docstring(module), own_doc)))
-            return Spec(kind, family, path, node.name, doc, _fields(node, path))
+            declared = _declared(node, kind, path)
+            return Spec(kind, family, path, node.name, doc, _fields(node, path), declared)
     raise BadRequest(f"{path}: no top-level class or function is marked @component({kind!r})")
 
 
 def _is_marked(node: ast.ClassDef | ast.FunctionDef, kind: str, name: str, path: Path) -> bool:
-    for mark in node.decorator_list:
-        if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "component":
-            named = next((ast.literal_eval(k.value) for k in mark.keywords), path.stem)
-            if ast.literal_eval(mark.args[0]) == kind and named == name:
-                return True
+    for mark in _marks(node, kind):
+        named = {word.arg: word.value for word in mark.keywords}
+        if (ast.literal_eval(named["name"]) if "name" in named else path.stem) == name:
+            return True
     return False
+
+
+def _marks(node: ast.ClassDef | ast.FunctionDef, kind: str) -> list[ast.Call]:
+    return [
+        mark
+        for mark in node.decorator_list
+        if isinstance(mark, ast.Call)
+        and ast.unparse(mark.func) == "component"
+        and ast.literal_eval(mark.args[0]) == kind
+    ]
+
+
+def _declared(
+    node: ast.ClassDef | ast.FunctionDef, kind: str, path: Path
+) -> dict[str, tuple[str, ...]]:
+    """What a component's mark declares, and, where that is silent, the marks of its bases."""
+    own: dict[str, tuple[str, ...]] = {}
+    for mark in _marks(node, kind):
+        for word in mark.keywords:
+            if word.arg == "name":
+                continue
+            where = f"{path}:{mark.lineno}: @component({kind!r}, {word.arg}=…)"
+            if word.arg not in DECLARED.get(kind, ()):
+                raise BadRequest(f"{where}: {choices(str(word.arg), DECLARED.get(kind, ()))}")
+            try:
+                value = ast.literal_eval(word.value)
+            except ValueError:
+                raise BadRequest(f"{where}: must be a literal word, or a tuple of them") from None
+            own[word.arg] = (value,) if isinstance(value, str) else tuple(value)
+    if isinstance(node, ast.ClassDef):
+        for base in node.bases:
+            found = _class_of(ast.unparse(base), path)
+            if found is not None:
+                own = {**_declared(found[0], kind, found[1]), **own}
+    return own
 
 
 def _fields(node: ast.ClassDef | ast.FunctionDef, path: Path) -> dict[str, Field]:
@@ -230,17 +288,33 @@ def _maker(node: ast.ClassDef) -> ast.FunctionDef | None:
 
 
 def _inherited(base: str, path: Path) -> dict[str, Field]:
-    """The fields of a base class, in the same file or imported from another one of this package."""
-    module = _parse(path)
-    for node in module.body:
-        if isinstance(node, ast.ClassDef) and node.name == base:
-            return _fields(node, path)
+    """The fields of a base class."""
+    found = _class_of(base, path)
+    return {} if found is None else _fields(*found)
+
+
+def _class_of(name: str, path: Path) -> tuple[ast.ClassDef, Path] | None:
+    """A class of the same file, or one imported from another file of this package; and its file."""
+    for node in _parse(path).body:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            return node, path
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ppr."):
             for alias in node.names:
-                if base == (alias.asname or alias.name):
-                    file = _HOME.parent.joinpath(*str(node.module).split(".")).with_suffix(".py")
-                    return _inherited(alias.name, file) if file.is_file() else {}
-    return {}
+                if name == (alias.asname or alias.name):
+                    home = _HOME.parent.joinpath(*str(node.module).split("."))
+                    file = home.with_suffix(".py")
+                    if file.is_file():
+                        return _class_of(alias.name, file)
+                    return _defined_below(home, alias.name)  # as `from ppr.losses import …`
+    return None
+
+
+def _defined_below(folder: Path, name: str) -> tuple[ast.ClassDef, Path] | None:
+    for file in sorted(folder.rglob("*.py")):
+        for node in _parse(file).body:
+            if isinstance(node, ast.ClassDef) and node.name == name:
+                return node, file
+    return None
 
 
 def _keywords(maker: ast.FunctionDef, path: Path) -> dict[str, Field]:

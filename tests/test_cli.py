@@ -137,7 +137,7 @@ from ppr.fields import Positive
 from ppr.registry import component
 
 
-@component("loss")
+@component("loss", family="contrastive")
 class Half(torch.nn.Module):
     def __init__(self, *, share: Positive = 0.5):
         super().__init__()

@@ -29,9 +29,9 @@ HELPERS = ("__init__", "pairs", "vectors")
 
 @dataclass(frozen=True)
 class Case:
-    """A loss's family (what it is called with), its reference, and field values to try."""
+    """What a loss is called with, its reference, and field values to try."""
 
-    family: str
+    batch: str
     reference: Callable[..., float]
     variations: tuple[dict[str, Any], ...]
     seen: tuple[Tensor, int] | None
@@ -41,7 +41,8 @@ class Case:
 def _case(name: str) -> Case:
     own = importlib.import_module(f"tests.losses.{name}")
     seen, settle = getattr(own, "SEEN", None), getattr(own, "settle", lambda loss: None)
-    return Case(own.FAMILY, own.reference, own.VARIATIONS, seen, settle)
+    batch = getattr(own, "BATCH", describe("loss", name).declared["family"][0])
+    return Case(batch, own.reference, own.VARIATIONS, seen, settle)
 
 
 CASES = {
@@ -49,45 +50,45 @@ CASES = {
 }
 
 
-def _inputs(family: str, samples: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Inputs:
-    """A batch of the family; labels repeat, skip values and are unordered."""
+def _inputs(batch: str, samples: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Inputs:
+    """A batch of a family, or another that a loss asks for; labels repeat and are unordered."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randint(0, 3, (samples,), generator=generator)
-    if family == "classification":
+    if batch == "classification":
         return torch.randn(samples, 5, generator=generator, dtype=dtype), labels
-    if family == "multi-label":
+    if batch == "multi-label":
         logits = torch.randn(samples, 5, generator=generator, dtype=dtype)
         return logits, (torch.rand(samples, 5, generator=generator) < 0.4).to(dtype)
-    if family == "contrastive":
+    if batch == "contrastive":
         embeddings = torch.randn(samples, 2, 4, generator=generator, dtype=dtype)
         return embeddings, labels * 50 - 7
-    if family == "multi-view":  # as contrastive, but their length matters
+    if batch == "multi-view":  # as contrastive, but their length matters
         views = torch.randn(samples, 3, 4, generator=generator, dtype=dtype)
         return views, labels
-    if family == "indexed":
+    if batch == "indexed":
         embeddings = torch.randn(samples, 2, 4, generator=generator, dtype=dtype)
         return embeddings, labels, torch.randperm(7, generator=generator)[:samples]
-    if family == "two-tower":
+    if batch == "two-tower":
         towers = torch.randn(2, samples, 4, generator=generator, dtype=dtype)
         return towers[0], towers[1]
-    if family == "distillation":
+    if batch == "distillation":
         student, teacher = torch.randn(2, samples, 5, generator=generator, dtype=dtype)
         return student, 2 * teacher, labels
-    if family == "sequence":
+    if batch == "sequence":
         outputs = torch.randn(samples, 4, 12, generator=generator, dtype=dtype)
         tokens = torch.randint(0, 12, (samples, 4), generator=generator)
         return outputs, tokens, torch.rand(samples, 4, generator=generator) < 0.7
-    if family == "fair":  # as it is and after an effort; target; group
+    if batch == "fair":  # as it is and after an effort; target; group
         margins = torch.randn(samples, 2, 2, generator=generator, dtype=dtype)
         return margins, labels % 2, torch.randint(0, 2, (samples,), generator=generator)
-    if family == "ranking":  # cosines of an interaction's item, and of negatives
+    if batch == "ranking":  # cosines of an interaction's item, and of negatives
         cosines = 2 * torch.rand(samples, 5, generator=generator, dtype=dtype) - 1
         return cosines[:, 0], cosines[:, 1:]
-    if family == "generative":  # prediction, target, noise levels
+    if batch == "generative":  # prediction, target, noise levels
         one, other = torch.randn(2, samples, 3, generator=generator, dtype=dtype)
         steps = 0.5 + torch.rand(samples, 2, generator=generator, dtype=dtype)
         return one, other, steps.cumsum(1)
-    raise ValueError(f"write a batch for the family {family!r}")
+    raise ValueError(f"write a batch of the family {batch!r}")
 
 
 def _value_and_grad(
@@ -109,7 +110,7 @@ def _rows() -> list[Any]:
 
 every_loss = pytest.mark.parametrize(("name", "fields"), _rows())
 contrastive = pytest.mark.parametrize(
-    ("name", "fields"), [row for row in _rows() if CASES[row.values[0]].family == "contrastive"]
+    ("name", "fields"), [row for row in _rows() if CASES[row.values[0]].batch == "contrastive"]
 )
 
 
@@ -131,7 +132,7 @@ def test_every_registered_loss_has_a_row() -> None:
 @settings(max_examples=10, deadline=None)
 @given(samples=st.integers(1, 7), seed=st.integers(0, 2**31))
 def test_equals_the_equation(name: str, fields: dict[str, Any], samples: int, seed: int) -> None:
-    inputs = _inputs(CASES[name].family, samples, seed)
+    inputs = _inputs(CASES[name].batch, samples, seed)
     expected = CASES[name].reference(*(x.tolist() for x in inputs), **fields)
     assert build("loss", name, **fields)(*inputs).item() == pytest.approx(
         expected, rel=1e-9, abs=1e-12
@@ -140,7 +141,7 @@ def test_equals_the_equation(name: str, fields: dict[str, Any], samples: int, se
 
 @every_loss
 def test_gradient(name: str, fields: dict[str, Any]) -> None:
-    first, *rest = _inputs(CASES[name].family, 6)
+    first, *rest = _inputs(CASES[name].batch, 6)
     loss = build("loss", name, **fields)
     assert torch.autograd.gradcheck(lambda x: loss(x, *rest), first.requires_grad_())
 
@@ -150,7 +151,7 @@ def test_gradient(name: str, fields: dict[str, Any]) -> None:
 def test_low_precision_is_computed_in_float32(
     name: str, fields: dict[str, Any], dtype: torch.dtype
 ) -> None:
-    inputs = _inputs(CASES[name].family, 6)
+    inputs = _inputs(CASES[name].batch, 6)
     first, *rest = (x.to(dtype) if x.is_floating_point() else x for x in inputs)
     wide = (x.double() if x.is_floating_point() else x for x in rest)
     loss = build("loss", name, **fields).float()
@@ -165,7 +166,7 @@ def test_low_precision_is_computed_in_float32(
 
 @every_loss
 def test_autocast_changes_nothing(name: str, fields: dict[str, Any]) -> None:
-    inputs = _inputs(CASES[name].family, 6, dtype=torch.float32)
+    inputs = _inputs(CASES[name].batch, 6, dtype=torch.float32)
     loss = build("loss", name, **fields).float()
     plain = _value_and_grad(loss, *inputs)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -176,7 +177,7 @@ def test_autocast_changes_nothing(name: str, fields: dict[str, Any]) -> None:
 @every_loss
 @pytest.mark.parametrize("samples", [0, 1])
 def test_empty_and_single_sample_batches(name: str, fields: dict[str, Any], samples: int) -> None:
-    inputs = _inputs(CASES[name].family, samples)
+    inputs = _inputs(CASES[name].batch, samples)
     value, grad = _value_and_grad(build("loss", name, **fields), *inputs)
     expected = CASES[name].reference(*(x.tolist() for x in inputs), **fields)
     assert value.item() == pytest.approx(expected, abs=1e-9)
@@ -186,7 +187,7 @@ def test_empty_and_single_sample_batches(name: str, fields: dict[str, Any], samp
 
 @every_loss
 def test_one_class_and_duplicates(name: str, fields: dict[str, Any]) -> None:
-    first, labels, *rest = _inputs(CASES[name].family, 5)
+    first, labels, *rest = _inputs(CASES[name].batch, 5)
     first[1:3] = first[0]
     labels = torch.full_like(labels, 2)
     value, grad = _value_and_grad(build("loss", name, **fields), first, labels, *rest)
@@ -199,7 +200,7 @@ def test_one_class_and_duplicates(name: str, fields: dict[str, Any]) -> None:
 @every_loss
 def test_stays_on_its_device(name: str, fields: dict[str, Any]) -> None:
     """The meta device refuses to mix with a tensor made on the CPU, and allows no `.item()`."""
-    first, *rest = (x.to("meta") for x in _inputs(CASES[name].family, 6))
+    first, *rest = (x.to("meta") for x in _inputs(CASES[name].batch, 6))
     value, grad = _value_and_grad(build("loss", name, **fields).to("meta"), first, *rest)
     assert value.device.type == grad.device.type == "meta"
     assert (value.shape, grad.shape) == ((), first.shape)

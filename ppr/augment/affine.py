@@ -27,7 +27,7 @@ from ppr.fields import Fraction, NonNegative
 from ppr.registry import component
 
 
-@component("augment")
+@component("augment", inputs="image")
 class Affine(Augment):
     def __init__(
         self,

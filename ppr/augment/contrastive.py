@@ -33,7 +33,7 @@ from ppr.registry import component
 BLUR_SIGMA = (0.1, 2.0)
 
 
-@component("augment")
+@component("augment", inputs="image")
 class Contrastive(Augment):
     def __init__(
         self,

@@ -22,7 +22,7 @@ from ppr.fields import Fraction, Whole
 from ppr.registry import component
 
 
-@component("augment")
+@component("augment", inputs="image")
 class CropFlip(Augment):
     def __init__(
         self,

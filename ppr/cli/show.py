@@ -9,6 +9,7 @@ import click
 
 from ppr import registry
 from ppr.config import places, usage
+from ppr.config.fit import FAMILIES, fitting
 from ppr.errors import BadRequest, choices
 from ppr.registry import Spec
 
@@ -37,7 +38,8 @@ def command(what: str, as_json: bool) -> None:
     if as_json:
         fields = {f.name: {"type": f.annotation, "default": None if f.required else f.default,
                            "required": f.required} for f in spec.fields.values()}  # fmt: skip
-        described = {"kind": kind, "name": spec.name, "doc": spec.doc, "fields": fields, **facts}
+        described = {"kind": kind, "name": spec.name, "doc": spec.doc, "fields": fields,
+                     "declared": spec.declared, **facts}  # fmt: skip
         click.echo(json.dumps(described, indent=2))
         return
     _print_component(spec, facts)
@@ -65,6 +67,15 @@ def _print_component(spec: Spec, facts: dict[str, Any]) -> None:
         click.echo(f"  {spec.kind}.{field.name}: {field.annotation} {default}")
     if not spec.fields:
         click.echo("  none")
+    if spec.declared:
+        click.secho("fits", bold=True)
+        for key, words in spec.declared.items():
+            call = (
+                f", {FAMILIES[words[0]].call}" if key == "family" and words[0] in FAMILIES else ""
+            )
+            click.echo(f"  {key}: {' or '.join(words) or 'none'}{call}")
+        if spec.kind == "loss":
+            click.echo(f"  tasks: {', '.join(fitting('task', losses=spec.declared['family']))}")
     for title in ("options", "experiments", "papers"):
         if facts[title]:
             click.secho(title, bold=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from ppr import registry
 from ppr.config.check import check_fields, check_value
+from ppr.config.fit import check_fit
 from ppr.config.settings import engine_fields
 from ppr.errors import BadRequest, choices
 from ppr.fields import Count, Literal
@@ -64,6 +65,7 @@ def check_config(values: Mapping[str, Any]) -> dict[str, Any]:
     checked["engine"] = _section("engine", values.get("engine"), engine_fields())
     for name, fields in _SECTIONS.items():
         checked[name] = _section(name, values.get(name), fields)
+    check_fit(checked)
     return checked
 
 

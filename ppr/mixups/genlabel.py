@@ -34,7 +34,7 @@ from ppr.registry import component
 WHERE = "mixup genlabel"
 
 
-@component("mixup")
+@component("mixup", inputs=("image", "vector"))
 class GenLabel(Mixup):
     def __init__(
         self,

@@ -22,7 +22,7 @@ from ppr.fields import Positive
 from ppr.registry import component
 
 
-@component("mixup")
+@component("mixup", inputs=("image", "vector"))
 class Mixup:
     def __init__(self, dataset: Dataset | None, *, alpha: Positive = 1.0) -> None:
         del dataset

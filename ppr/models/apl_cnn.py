@@ -22,7 +22,7 @@ from ppr.registry import component
 WIDTHS = (64, 128, 196)
 
 
-@component("model")
+@component("model", inputs="image", features="sample")
 class APLCNN(nn.Module):
     features: int
 

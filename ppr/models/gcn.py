@@ -26,7 +26,7 @@ from ppr.registry import component
 ACTIVATIONS = {"relu": nn.ReLU, "prelu": nn.PReLU}
 
 
-@component("model")
+@component("model", inputs=("vector", "graph"), features="sample")
 class GCN(nn.Module):
     features: int
 

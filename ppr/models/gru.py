@@ -18,7 +18,7 @@ from ppr.fields import Count
 from ppr.registry import component
 
 
-@component("model")
+@component("model", inputs="tokens", features="position")
 class GRU(nn.Module):
     """`vocabulary`: tokens are below it; `width`: of their embeddings."""
 

@@ -12,7 +12,7 @@ from torch import nn
 from ppr.registry import component
 
 
-@component("model")
+@component("model", inputs=("image", "vector"), features="sample")
 class Identity(nn.Flatten):
     features: int
 

@@ -20,7 +20,7 @@ from ppr.fields import Count, Positive
 from ppr.registry import component
 
 
-@component("model")
+@component("model", inputs="user", features="sample")
 class MatrixFactorisation(nn.Module):
     features: int
 

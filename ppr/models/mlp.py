@@ -20,7 +20,7 @@ from ppr.registry import component
 ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh}
 
 
-@component("model")
+@component("model", inputs=("image", "vector"), features="sample")
 class MLP(nn.Sequential):
     """
     Raises:

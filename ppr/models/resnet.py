@@ -31,7 +31,7 @@ BLOCKS = {
 """The kind of block and the number of them in each stage: table 1 of the paper."""
 
 
-@component("model")
+@component("model", inputs="image", features="sample")
 def resnet(
     shape: tuple[int, ...],
     *,

@@ -22,7 +22,7 @@ from ppr.fields import Count
 from ppr.registry import component
 
 
-@component("model")
+@component("model", inputs="image", features="sample")
 class SmallCNN(nn.Sequential):
     """
     Raises:

@@ -22,7 +22,7 @@ from ppr.registry import component
 STAGES = 3
 
 
-@component("model")
+@component("model", inputs="image", features="sample")
 class SmallResNet(nn.Module):
     features: int
 

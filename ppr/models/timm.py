@@ -17,7 +17,7 @@ from ppr.models.encoder import Encoder
 from ppr.registry import component
 
 
-@component("model")
+@component("model", inputs="image", features="sample")
 def timm_model(shape: tuple[int, ...], *, variant: str, pretrained: bool = False) -> Encoder:
     """
     Raises:

@@ -22,7 +22,7 @@ from ppr.registry import component
 WITH_AUXILIARY_CLASSIFIERS = ("googlenet", "inception_v3")
 
 
-@component("model")
+@component("model", inputs="image", features="sample")
 def torchvision_model(shape: tuple[int, ...], *, variant: str, pretrained: bool = False) -> Encoder:
     """
     Raises:

@@ -23,7 +23,7 @@ from ppr.fields import Count
 from ppr.registry import component
 
 
-@component("model")
+@component("model", inputs="image", features="position")
 class UNet(nn.Module):
     """`widths` are the channels of each level, the finest first."""
 

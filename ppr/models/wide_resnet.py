@@ -48,7 +48,7 @@ class Block(nn.Module):
         return total
 
 
-@component("model")
+@component("model", inputs="image", features="sample")
 class WideResNet(nn.Module):
     def __init__(
         self,

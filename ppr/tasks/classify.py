@@ -16,7 +16,13 @@ from ppr.engine.training import TrainingTask
 from ppr.registry import component
 
 
-@component("task")
+@component(
+    "task",
+    losses=("classification", "multi-label"),
+    targets=("class", "labels"),
+    features="sample",
+    outputs="classes",
+)
 class Classify(TrainingTask):
     def __init__(self, bench: Bench) -> None:
         super().__init__(bench)

@@ -21,7 +21,7 @@ from ppr.registry import component
 from ppr.tasks.classify import Classify
 
 
-@component("task")
+@component("task", losses="fair", targets="class", needs="groups")
 class ClassifyGroups(Classify):
     """
     Raises:

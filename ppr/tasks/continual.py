@@ -28,7 +28,7 @@ from ppr.tasks.classify import Classify
 from ppr.tasks.per_task import accuracies, scores, tasks_of
 
 
-@component("task")
+@component("task", losses="classification", targets="class", needs="stream")
 class Continual(Classify):
     """
     Raises:

@@ -22,7 +22,7 @@ from ppr.fields import Count
 from ppr.registry import component
 
 
-@component("task")
+@component("task", losses=("contrastive", "indexed"), features="sample")
 class Contrast(TrainingTask):
     batch_wide: ClassVar[bool] = True
     reports_untrained: ClassVar[bool] = True

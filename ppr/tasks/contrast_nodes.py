@@ -34,7 +34,9 @@ from ppr.models.node_encoder import NodeEncoder
 from ppr.registry import component
 
 
-@component("task")
+@component(
+    "task", losses="contrastive", targets=(), needs="graph", shows="graph", features="sample"
+)
 class ContrastNodes(TrainingTask):
     batch_wide: ClassVar[bool] = True
     reports_untrained: ClassVar[bool] = True

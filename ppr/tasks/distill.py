@@ -26,7 +26,7 @@ from ppr.tasks.classify import Classify
 from ppr.tasks.trained import trained
 
 
-@component("task")
+@component("task", losses="distillation", targets="class")
 class Distill(Classify):
     past_epoch: Tensor
 

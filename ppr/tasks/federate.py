@@ -79,7 +79,7 @@ def deal(targets: np.ndarray, clients: int, alpha: float | None, seed: int) -> l
     return [np.concatenate(own) for own in dealt]
 
 
-@component("task")
+@component("task", losses="classification", targets="class")
 class Federate(Classify):
     """
     Raises:

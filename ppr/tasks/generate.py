@@ -53,7 +53,15 @@ class Objective(Protocol):
         """Samples [N, *S] from standard normal noise [N, *S], by way of the given levels."""
 
 
-@component("task")
+@component(
+    "task",
+    losses="generative",
+    targets=(),
+    inputs=("image", "vector"),
+    shows="vector",
+    features="sample",
+    outputs="classes",
+)
 class Generate(TrainingTask):
     reports_untrained: ClassVar[bool] = True
     criterion: Any  # an `Objective`

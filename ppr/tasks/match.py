@@ -27,7 +27,7 @@ from ppr.errors import BadRequest
 from ppr.registry import component
 
 
-@component("task")
+@component("task", losses="two-tower", targets=(), features="sample")
 class Match(TrainingTask):
     batch_wide: ClassVar[bool] = True
     reports_untrained: ClassVar[bool] = True

@@ -72,7 +72,7 @@ class Mixed(nn.Module):
         return torch.stack([c * head(part).softmax(1) for c, head, part in parts]).sum(0).log()
 
 
-@component("task")
+@component("task", losses="classification", targets="class")
 class Merge(Classify):
     """
     Raises:

@@ -22,7 +22,7 @@ from ppr.engine.training import TrainingTask
 from ppr.registry import component
 
 
-@component("task")
+@component("task", losses="sequence", targets="positions", features="position", outputs="classes")
 class Predict(TrainingTask):
     batch_wide: ClassVar[bool] = True  # the mean is over the batch's positions, not its samples
     mask: Tensor | None

@@ -36,7 +36,7 @@ from ppr.fields import Count, Fraction
 from ppr.registry import component
 
 
-@component("task")
+@component("task", losses="ranking", inputs="user", targets="item", features="sample")
 class Recommend(TrainingTask):
     reports_untrained: ClassVar[bool] = True
     users: Tensor

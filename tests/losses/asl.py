@@ -6,7 +6,6 @@ import math
 
 from tests.losses.vectors import Rows
 
-FAMILY = "multi-label"
 VARIATIONS = (
     {"detach": False},
     {"gamma_positive": 1.0, "clip": 0.2, "detach": False},

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from tests.losses.pairs import anchors, views_of
 from tests.losses.vectors import Rows, cosines
 
-FAMILY = "contrastive"
 VARIATIONS = ({}, {"beta": 5.0, "threshold": 0.0})
 
 

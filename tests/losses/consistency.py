@@ -6,7 +6,6 @@ import math
 
 from tests.losses.vectors import Rows
 
-FAMILY = "generative"
 VARIATIONS = ({}, {"huber": 0.7}, {"distance": "squared_l2"})
 
 

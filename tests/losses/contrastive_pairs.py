@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from tests.losses.pairs import anchors, views_of
 from tests.losses.vectors import Rows, cosines
 
-FAMILY = "contrastive"
 VARIATIONS = ({}, {"margin": 0.0})
 
 

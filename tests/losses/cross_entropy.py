@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from tests.losses.vectors import Rows
 
-FAMILY = "classification"
 VARIATIONS = ({}, {"label_smoothing": 0.1})
 
 

@@ -10,7 +10,6 @@ import torch
 
 from tests.losses.vectors import Rows, dot, softmax
 
-FAMILY = "indexed"
 VARIATIONS = ({"features": 4}, {"features": 4, "smoothing": 0.0})
 SAMPLES, WIDTH = 7, 4
 SEEN = (torch.zeros(SAMPLES, dtype=torch.long), 1)

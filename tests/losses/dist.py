@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from tests.losses.vectors import Rows, dot, softmax
 
-FAMILY = "distillation"
 VARIATIONS = ({}, {"beta": 0.5, "gamma": 2.0, "temperature": 1.0})
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tests.losses import ntxent
 from tests.losses.vectors import Rows
 
-FAMILY = "multi-view"
+BATCH = "multi-view"
 VARIATIONS = (
     {},
     {"map": "gaussian", "entropy": 3.0, "covariance": 0.0},

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-FAMILY = "fair"
 VARIATIONS = (
     {"weight": 0.3},
     {"penalty": "loss", "weight": 0.7},

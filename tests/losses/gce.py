@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from tests.losses.vectors import Rows, softmax
 
-FAMILY = "classification"
 VARIATIONS = ({}, {"q": 1.0}, {"q": 0.1})
 
 

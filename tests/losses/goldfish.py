@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from tests.losses.vectors import Rows, softmax
 
-FAMILY = "sequence"
 VARIATIONS = ({"context": 1}, {"context": 2, "k": 2}, {"k": 2, "strategy": "static"}, {})
 
 

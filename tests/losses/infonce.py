@@ -6,7 +6,6 @@ import math
 
 from tests.losses.vectors import Rows, cosines
 
-FAMILY = "two-tower"
 VARIATIONS = ({}, {"temperature": 0.01})
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from tests.losses.vectors import Rows, dot, unit
 
-FAMILY = "contrastive"
+BATCH = "contrastive"
 VARIATIONS = ({}, {"start": 0.05, "rho": 0.0}, {"start": 1.0})
 
 

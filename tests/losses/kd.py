@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from tests.losses.vectors import Rows, softmax
 
-FAMILY = "distillation"
 VARIATIONS = ({}, {"weight": 0.0}, {"weight": 1.0, "temperature": 1.0})
 
 

@@ -9,7 +9,6 @@ import torch
 
 from tests.losses.vectors import Rows
 
-FAMILY = "classification"
 VARIATIONS = (
     {},
     {"reweight": "always", "beta": 0.9},

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from tests.losses.vectors import Rows
 
-FAMILY = "classification"
 VARIATIONS = (
     {},
     {"lam": 1.0, "margin": 0.0, "scores": "logits"},

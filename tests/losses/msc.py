@@ -10,7 +10,7 @@ import torch
 
 from tests.losses.vectors import Rows, dot, unit
 
-FAMILY = "multi-view"
+BATCH = "multi-view"
 VARIATIONS = ({}, {"angular": True}, {"temperature": 1.0})
 FEATURES = ((2.0, 1.0, 0.0, 0.5), (0.0, 3.0, 4.0, 0.0), (1.0, 1.0, 1.0, -1.0))
 

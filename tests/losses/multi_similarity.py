@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from tests.losses.pairs import anchors, views_of
 from tests.losses.vectors import Rows, cosines
 
-FAMILY = "contrastive"
 VARIATIONS = ({}, {"mining": False}, {"beta": 50.0, "threshold": 1.0}, {"slack": 0.0})
 
 

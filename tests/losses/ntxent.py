@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from tests.losses.vectors import Rows, dot, unit
 
-FAMILY = "contrastive"
 VARIATIONS = ({}, {"temperature": 0.02}, {"base_temperature": 0.07})
 
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from tests.losses.vectors import Rows, softmax
 
-FAMILY = "classification"
 VARIATIONS = ({}, {"epsilon": -1.0}, {"epsilon": 0.5, "gamma": 2.0})
 
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from tests.losses.vectors import Rows, softmax
 
-FAMILY = "distillation"
 VARIATIONS = ({}, {"alpha": 0.0}, {"alpha": 1.0})
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-FAMILY = "ranking"
 VARIATIONS = ({}, {"surrogate": "tanh"}, {"surrogate": "atan", "temperature": 0.7})
 
 

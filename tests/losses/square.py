@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from tests.losses.vectors import Rows
 
-FAMILY = "classification"
 VARIATIONS = ({}, {"weight": 2.0, "height": 15.0})
 
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from tests.losses.vectors import Rows, dot, unit
 
-FAMILY = "contrastive"
 VARIATIONS = ({}, {"alpha": 0.0}, {"temperature": 0.02})
 
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from tests.losses.vectors import Rows, dot, unit
 
-FAMILY = "contrastive"
 VARIATIONS = (
     {},
     {"variant": "in"},

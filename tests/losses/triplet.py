@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tests.losses.pairs import anchors, views_of
 from tests.losses.vectors import Rows
 
-FAMILY = "multi-view"
+BATCH = "multi-view"
 VARIATIONS = (
     {},
     {"margin": 0.5},

@@ -7,7 +7,6 @@ import math
 from tests.losses import infonce
 from tests.losses.vectors import Rows, cosines
 
-FAMILY = "two-tower"
 VARIATIONS = ({}, {"samples": 3, "weight": 1.0})
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tests.losses.vectors import Rows
 
-FAMILY = "multi-view"
+BATCH = "multi-view"
 VARIATIONS = (
     {"eps": 0.1},
     {"eps": 0.1, "normalise": False},

@@ -8,7 +8,6 @@ from scipy.stats import wasserstein_distance
 
 from tests.losses.vectors import Rows, softmax
 
-FAMILY = "sequence"
 VARIATIONS = ({}, {"power": 2.0, "reach": 1.0})
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ppr.data.hub import Place
 
 
-@component("dataset")
+@component("dataset", like="of")
 class OneClass(Source):
     """`of` is the whole set's name."""
 

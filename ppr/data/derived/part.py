@@ -27,7 +27,7 @@ OWN_STREAM = 3
 """Its draw must not be that of a validation split with the same seed."""
 
 
-@component("dataset")
+@component("dataset", like="of")
 class Part(Source):
     """`of` is the whole set's name; what is set beside these fields is handed on to it."""
 

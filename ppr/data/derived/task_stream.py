@@ -32,7 +32,7 @@ OWN_STREAM = 4
 """What is drawn here must not repeat the shuffle of a split with the same seed."""
 
 
-@component("dataset")
+@component("dataset", like="of", has="stream")
 class TaskStream(Source):
     """`of` is the set's name; what is set beside these fields is handed on to it."""
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 BLOCKS = 4
 
 
-@component("dataset")
+@component("dataset", inputs="node", targets="class", has="graph")
 class BlockModel(Source):
     def __init__(
         self,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ppr.data.dataset import Dataset
 
 
-@component("dataset")
+@component("dataset", inputs="node", targets="class", has="graph")
 class Planetoid(Source):
     card = _planetoid.card("cora")
 

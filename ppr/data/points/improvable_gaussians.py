@@ -30,7 +30,7 @@ VARIANCES = ((0.4, 0.2), (0.2, 0.1))
 """By class, then by group."""
 
 
-@component("dataset")
+@component("dataset", inputs="vector", targets="class", has="groups")
 class ImprovableGaussians(TabularSource):
     card = Card(
         name="improvable_gaussians",

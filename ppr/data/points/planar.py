@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ASIDE = 1.2
 
 
-@component("dataset")
+@component("dataset", inputs="vector", targets="class")
 class Planar(Drawn):
     def __init__(
         self,

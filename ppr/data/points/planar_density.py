@@ -26,7 +26,7 @@ RADIUS = 0.6
 FIELDS = 4
 
 
-@component("dataset")
+@component("dataset", inputs="vector", targets="class")
 class PlanarDensity(Drawn):
     def __init__(
         self,

@@ -28,7 +28,7 @@ CORA = _planetoid.GRAPHS["cora"]
 ENTRIES = 49_216
 
 
-@component("dataset")
+@component("dataset", inputs="user", targets="item")
 class CoraWords(FeedbackSource):
     card = Card(
         name="cora_words",

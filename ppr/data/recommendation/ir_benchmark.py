@@ -31,7 +31,7 @@ CATALOGUES = {
 }
 
 
-@component("dataset")
+@component("dataset", inputs="user", targets="item")
 class IRBenchmark(FeedbackSource):
     def __init__(
         self,

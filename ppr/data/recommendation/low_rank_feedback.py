@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-@component("dataset")
+@component("dataset", inputs="user", targets="item")
 class LowRankFeedback(FeedbackSource):
     def __init__(
         self,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ppr.data.tabular.table import People
 
 
-@component("dataset")
+@component("dataset", inputs="vector", targets="class", has="groups")
 class Adult(ParquetTable):
     card = Card(
         name="adult",

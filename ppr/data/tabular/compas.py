@@ -28,7 +28,7 @@ RACES = ("African-American", "Caucasian")
 DAYS = 30
 
 
-@component("dataset")
+@component("dataset", inputs="vector", targets="class", has="groups")
 class Compas(ParquetTable):
     card = Card(
         name="compas",

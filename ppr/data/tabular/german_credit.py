@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 YOUNG = 30
 
 
-@component("dataset")
+@component("dataset", inputs="vector", targets="class", has="groups")
 class GermanCredit(ParquetTable):
     card = Card(
         name="german_credit",

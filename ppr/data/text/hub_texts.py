@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ppr.data.dataset import Dataset
 
 
-@component("dataset")
+@component("dataset", inputs="vector", targets="class")
 class HubTexts(Source):
     """`hub` is the repository; `train`, `test` its Parquet files; `text`, `label` its columns."""
 

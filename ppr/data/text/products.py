@@ -29,7 +29,7 @@ BELOW = 100
 ANSWER = 4
 
 
-@component("dataset")
+@component("dataset", inputs="tokens", targets="positions")
 class Products(Source):
     card = Card(
         name="products",

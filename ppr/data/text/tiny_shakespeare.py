@@ -35,7 +35,7 @@ CHARACTERS = "\n !$&',-.3:;?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 PARTS = ("train", "validation", "test")
 
 
-@component("dataset")
+@component("dataset", inputs="tokens", targets="positions")
 class TinyShakespeare(Source):
     card = Card(
         name="tiny_shakespeare",

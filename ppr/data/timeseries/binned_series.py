@@ -36,7 +36,7 @@ FAMILIES = 10
 SERIES = {"pretrain": 5, "finetune": 3}
 
 
-@component("dataset")
+@component("dataset", inputs="tokens", targets="positions")
 class BinnedSeries(Source):
     def __init__(
         self,

@@ -38,7 +38,7 @@ NEAREST, FARTHEST = 6, 11
 TRAINING_IMAGES = 50_000
 
 
-@component("dataset")
+@component("dataset", inputs="image", targets="class")
 class Anchors(Source):
     def __init__(
         self,

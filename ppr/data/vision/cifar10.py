@@ -15,7 +15,7 @@ from ppr.registry import component
 CLASSES = "airplane automobile bird cat deer dog frog horse ship truck"
 
 
-@component("dataset")
+@component("dataset", inputs="image", targets="class")
 class CIFAR10(ImageSource):
     card = Card(
         name="cifar10",

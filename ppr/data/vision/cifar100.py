@@ -34,7 +34,7 @@ non-insect_invertebrates people reptiles small_mammals trees vehicles_1 vehicles
 """
 
 
-@component("dataset")
+@component("dataset", inputs="image", targets="class")
 class CIFAR100(ImageSource):
     """`labels` picks the 100 fine or the 20 coarse classes as targets."""
 

@@ -31,7 +31,7 @@ TURNS = 4
 PURPOSES = ("train", "validation", "test")
 
 
-@component("dataset")
+@component("dataset", inputs="image", targets="labels")
 class DigitLabels(Source):
     def __init__(
         self,

@@ -33,7 +33,7 @@ MOST = 3
 HALF = 128
 
 
-@component("dataset")
+@component("dataset", inputs="image", targets="positions")
 class DigitScenes(Source):
     def __init__(
         self,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 TOTAL = 1797
 
 
-@component("dataset")
+@component("dataset", inputs="image", targets="class")
 class Digits(ArraySource):
     """The desk-scale image set: needs no file and no network."""
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ppr.data.stream import StreamSplit
 
 
-@component("dataset")
+@component("dataset", inputs="image", targets="class")
 class HubImages(Source):
     """`hub` is the repository; `train` and `test` its Parquet files; `image`, `label` its columns.
 

@@ -12,7 +12,7 @@ from ppr.data.images import ImageSource
 from ppr.registry import component
 
 
-@component("dataset")
+@component("dataset", inputs="image", targets="class")
 class MNIST(ImageSource):
     card = Card(
         name="mnist",

@@ -42,7 +42,7 @@ SHARED = ("Greek", "Latin")
 SEEN, UNSEEN, DRAWINGS = 136, 106, 20
 
 
-@component("dataset")
+@component("dataset", inputs="image", targets="class")
 class Omniglot(Source):
     card = Card(
         name="omniglot_small",

@@ -24,7 +24,7 @@ from ppr.losses._classwise import complement, log_probabilities, total
 from ppr.registry import component
 
 
-@component("loss")
+@component("loss", family="classification")
 class DualFocalLoss(nn.Module):
     def __init__(self, *, gamma: NonNegative = 5.0) -> None:
         super().__init__()

@@ -30,7 +30,7 @@ from ppr.losses._batch import widen
 from ppr.registry import component
 
 
-@component("loss")
+@component("loss", family="multi-label")
 class AsymmetricLoss(nn.Module):
     def __init__(
         self,

@@ -23,7 +23,7 @@ from ppr.losses._batch import widen
 from ppr.registry import component
 
 
-@component("loss")
+@component("loss", family="classification")
 class CrossEntropyLoss(nn.Module):
     def __init__(self, *, label_smoothing: Fraction = 0.0) -> None:
         super().__init__()

@@ -34,7 +34,7 @@ from ppr.losses._classwise import log_probabilities, of_target, total, with_gamm
 from ppr.registry import component
 
 
-@component("loss")
+@component("loss", family="classification")
 class FocalLoss(nn.Module):
     def __init__(
         self,

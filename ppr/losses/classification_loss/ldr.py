@@ -45,7 +45,7 @@ FLOOR = 1e-5
 """Added to probabilities, so that their logarithm is finite."""
 
 
-@component("loss")
+@component("loss", family="classification")
 class LDRLoss(nn.Module):
     lambdas: Tensor
 

@@ -27,7 +27,7 @@ from ppr.losses._classwise import log_probabilities, of_target, total
 from ppr.registry import component
 
 
-@component("loss")
+@component("loss", family="classification")
 class OHEMLoss(nn.Module):
     def __init__(
         self, *, keep: Fraction = 0.25, per: Literal["sample", "foreground"] = "sample"

@@ -24,7 +24,7 @@ from ppr.losses._classwise import complement, focal_term, log_probabilities, of_
 from ppr.registry import component
 
 
-@component("loss")
+@component("loss", family="classification")
 class PolyLoss(nn.Module):
     def __init__(
         self, *, epsilon: Annotated[float, Ge(-1)] = 1.0, gamma: NonNegative = 0.0

@@ -23,7 +23,7 @@ from ppr.losses._classwise import total
 from ppr.registry import component
 
 
-@component("loss")
+@component("loss", family="classification")
 class SquareLoss(nn.Module):
     def __init__(self, *, weight: Positive = 1.0, height: Positive = 1.0) -> None:
         super().__init__()

@@ -22,7 +22,7 @@ from ppr.losses._classwise import total
 from ppr.registry import component
 
 
-@component("loss")
+@component("loss", family="classification")
 class SquentropyLoss(nn.Module):
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         logits = widen(logits)

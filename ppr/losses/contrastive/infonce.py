@@ -45,7 +45,7 @@ def infonce(
     return loss
 
 
-@component("loss")
+@component("loss", family="two-tower")
 class InfoNCELoss(nn.Module):
     def __init__(
         self,

@@ -69,7 +69,7 @@ def log_mean_exp(z: Tensor, tau: Tensor) -> Tensor:
     return torch.stack(parts, 1) - math.log(views * (samples - 1))
 
 
-@component("loss")
+@component("loss", family="indexed")
 class ISogCLRLoss(nn.Module):
     """`start` is the first temperature, `momentum` beta, `eta` the step of the temperatures."""
 

@@ -28,7 +28,7 @@ from ppr.losses.contrastive.supcon import supcon
 from ppr.registry import component
 
 
-@component("loss")
+@component("loss", family="contrastive")
 class NTXentLoss(nn.Module):
     def __init__(
         self, *, temperature: Positive = 0.5, base_temperature: Positive | None = None

@@ -81,7 +81,7 @@ class _SoftplusSum(torch.autograd.Function):
         return grad_anchors, grad_candidates, None
 
 
-@component("loss")
+@component("loss", family="two-tower")
 class SigLIPLoss(nn.Module):
     def __init__(
         self, *, temperature: Positive = 10.0, bias: float = -10.0, learnable: bool = False

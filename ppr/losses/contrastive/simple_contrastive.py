@@ -70,7 +70,7 @@ class _HardestSum(torch.autograd.Function):
         return torch.mm(pairs, z, out=torch.empty_like(z)).mul_(grad), None, None
 
 
-@component("loss")
+@component("loss", family="contrastive")
 class SimpleContrastiveLoss(nn.Module):
     def __init__(self, *, weight: NonNegative = 1.0, hardest: Fraction = 1.0) -> None:
         super().__init__()

@@ -53,7 +53,7 @@ def _similarities(z: Tensor, groups: Tensor) -> Tensor:
     return torch.zeros_like(z).index_add(0, groups, z).square().sum()
 
 
-@component("loss")
+@component("loss", family="contrastive", targets="class")
 class SupCLLoss(nn.Module):
     def __init__(self, *, alpha: Fraction = 0.5, temperature: Positive = 0.1) -> None:
         super().__init__()

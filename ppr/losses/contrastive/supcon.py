@@ -75,7 +75,7 @@ def _attraction(z: Tensor, ids: Tensor, positives: Tensor) -> Tensor:
     return 2 * total - total.detach()
 
 
-@component("loss")
+@component("loss", family="contrastive", targets="class")
 class SupConLoss(nn.Module):
     def __init__(
         self,

@@ -63,7 +63,7 @@ class _SquareSum(torch.autograd.Function):
         return grad_a, grad_b
 
 
-@component("loss")
+@component("loss", family="two-tower")
 class VRNLoss(nn.Module):
     """`samples`: of the training set."""
 

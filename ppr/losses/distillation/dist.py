@@ -29,7 +29,7 @@ from ppr.registry import component
 EPS = 1e-8
 
 
-@component("loss")
+@component("loss", family="distillation")
 class DISTLoss(nn.Module):
     def __init__(
         self,

@@ -23,7 +23,7 @@ from ppr.losses.distillation._soft import as_shares, check_shapes, cross_entropy
 from ppr.registry import component
 
 
-@component("loss")
+@component("loss", family="distillation")
 class KDLoss(nn.Module):
     def __init__(self, *, temperature: Positive = 4.0, weight: Fraction = 0.9) -> None:
         super().__init__()

@@ -33,7 +33,7 @@ from ppr.losses.distillation._soft import check_shapes, mean
 from ppr.registry import component
 
 
-@component("loss")
+@component("loss", family="distillation")
 class PLDLoss(nn.Module):
     def __init__(
         self, *, temperature: Positive = 1.0, weights: Literal["teacher", "equal"] = "teacher"

@@ -29,7 +29,7 @@ from ppr.losses.distillation._soft import as_shares, check_shapes, cross_entropy
 from ppr.registry import component
 
 
-@component("loss")
+@component("loss", family="distillation")
 class PSKDLoss(nn.Module):
     def __init__(self, *, alpha: Fraction = 0.8) -> None:
         super().__init__()

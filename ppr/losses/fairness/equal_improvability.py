@@ -38,7 +38,7 @@ from ppr.fields import Fraction, Positive
 from ppr.registry import component
 
 
-@component("loss")
+@component("loss", family="fair")
 class EqualImprovabilityLoss(nn.Module):
     def __init__(
         self,

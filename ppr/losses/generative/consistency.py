@@ -76,7 +76,7 @@ def distances(
     return square / ((square + c * c).sqrt() + c)  # without the difference of two near numbers
 
 
-@component("loss")
+@component("loss", family="generative")
 class ConsistencyLoss(nn.Module):
     """
     Raises:

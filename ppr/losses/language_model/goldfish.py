@@ -37,7 +37,7 @@ BASE = 1_103_515_245
 FACTOR = 1_583_458_089
 
 
-@component("loss")
+@component("loss", family="sequence")
 class GoldfishLoss(nn.Module):
     """`k`: one token in k is left out; `context`: the tokens that decide, under `hash`."""
 

@@ -19,7 +19,7 @@ from ppr.losses._positions import checked, masked_mean, negative_log_likelihood
 from ppr.registry import component
 
 
-@component("loss")
+@component("loss", family="sequence")
 class NextTokenLoss(nn.Module):
     def forward(self, outputs: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
         outputs = checked(outputs, targets, mask)

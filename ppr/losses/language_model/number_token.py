@@ -37,7 +37,7 @@ from ppr.registry import component
 DIGITS = 10
 
 
-@component("loss")
+@component("loss", family="sequence")
 class NumberTokenLoss(nn.Module):
     def __init__(
         self,

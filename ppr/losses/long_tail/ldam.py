@@ -39,7 +39,7 @@ from ppr.losses._batch import widen
 from ppr.registry import component
 
 
-@component("loss")
+@component("loss", family="classification")
 class LDAMLoss(nn.Module):
     margins: Tensor
     balancing: Tensor

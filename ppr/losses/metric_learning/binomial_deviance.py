@@ -27,7 +27,7 @@ from ppr.losses.metric_learning._pairs import cosine_pairs
 from ppr.registry import component
 
 
-@component("loss")
+@component("loss", family="contrastive", targets="class")
 class BinomialDevianceLoss(nn.Module):
     def __init__(
         self, *, alpha: Positive = 2.0, beta: Positive = 40.0, threshold: float = 0.5

@@ -26,7 +26,7 @@ from ppr.losses.metric_learning._pairs import cosine_pairs
 from ppr.registry import component
 
 
-@component("loss")
+@component("loss", family="contrastive", targets="class")
 class ContrastivePairsLoss(nn.Module):
     def __init__(self, *, margin: float = 0.5) -> None:
         super().__init__()

@@ -35,7 +35,7 @@ from ppr.losses.metric_learning._pairs import cosine_pairs, lowest
 from ppr.registry import component
 
 
-@component("loss")
+@component("loss", family="contrastive", targets="class")
 class MultiSimilarityLoss(nn.Module):
     def __init__(
         self,

@@ -39,7 +39,7 @@ from ppr.losses.metric_learning._pairs import lowest, pair_masks, views_as_rows
 from ppr.registry import component
 
 
-@component("loss")
+@component("loss", family="contrastive", targets="class")
 class TripletLoss(nn.Module):
     def __init__(
         self,

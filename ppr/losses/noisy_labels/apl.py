@@ -40,7 +40,7 @@ from ppr.registry import component
 PASSIVE_SCALE = {"mae": 1.0, "rce": -math.log(1e-4)}
 
 
-@component("loss")
+@component("loss", family="classification")
 class APLLoss(nn.Module):
     def __init__(
         self,

@@ -25,7 +25,7 @@ from ppr.losses._classwise import log_probabilities, of_target, total
 from ppr.registry import component
 
 
-@component("loss")
+@component("loss", family="classification")
 class GCELoss(nn.Module):
     def __init__(self, *, q: Fraction = 0.7) -> None:
         super().__init__()

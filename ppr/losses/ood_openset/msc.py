@@ -31,7 +31,7 @@ from ppr.losses.contrastive.supcon import supcon
 from ppr.registry import component
 
 
-@component("loss")
+@component("loss", family="contrastive")
 class MSCLoss(nn.Module):
     centre: Tensor
 

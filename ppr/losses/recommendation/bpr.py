@@ -21,7 +21,7 @@ from ppr.losses.recommendation._gaps import batch_mean, expected, gaps
 from ppr.registry import component
 
 
-@component("loss")
+@component("loss", family="ranking")
 class BPRLoss(nn.Module):
     def forward(self, positive: Tensor, negative: Tensor, chances: Tensor | None = None) -> Tensor:
         return batch_mean(expected(F.softplus(gaps(positive, negative)), chances))

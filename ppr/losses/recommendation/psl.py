@@ -38,7 +38,7 @@ SURROGATES: Mapping[str, Callable[[Tensor], Tensor]] = {
 SMALLEST = 1e-12
 
 
-@component("loss")
+@component("loss", family="ranking")
 class PSLLoss(nn.Module):
     def __init__(
         self,

@@ -25,7 +25,7 @@ from ppr.losses.recommendation._gaps import batch_mean, gaps, log_expected_exp
 from ppr.registry import component
 
 
-@component("loss")
+@component("loss", family="ranking")
 class SoftmaxRankingLoss(nn.Module):
     def __init__(self, *, temperature: Positive = 0.2) -> None:
         super().__init__()

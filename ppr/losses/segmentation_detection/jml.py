@@ -41,7 +41,7 @@ from ppr.losses._positions import checked, masked_mean
 from ppr.registry import component
 
 
-@component("loss")
+@component("loss", family="sequence")
 class JaccardMetricLoss(nn.Module):
     def __init__(
         self,

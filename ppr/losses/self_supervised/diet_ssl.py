@@ -32,7 +32,7 @@ from ppr.losses._batch import in_full_precision, widen
 from ppr.registry import component
 
 
-@component("loss")
+@component("loss", family="indexed")
 class DIETLoss(nn.Module):
     by_index: ClassVar[bool] = True
 

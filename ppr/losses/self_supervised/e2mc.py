@@ -58,7 +58,7 @@ def off_diagonal_covariance(u: Tensor) -> Tensor:
     return (covariance.square().sum((-2, -1)) - covariance.diagonal(0, -2, -1).square().sum(-1)) / d
 
 
-@component("loss")
+@component("loss", family="contrastive")
 class E2MCLoss(nn.Module):
     def __init__(
         self,

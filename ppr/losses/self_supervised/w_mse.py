@@ -78,7 +78,7 @@ def partitions(samples: int, least: int | None, iterations: int, like: Tensor) -
     return found
 
 
-@component("loss")
+@component("loss", family="contrastive")
 class WMSELoss(nn.Module):
     def __init__(
         self,

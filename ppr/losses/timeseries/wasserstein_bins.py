@@ -29,7 +29,7 @@ from ppr.losses._positions import checked, masked_mean
 from ppr.registry import component
 
 
-@component("loss")
+@component("loss", family="sequence")
 class WassersteinBinsLoss(nn.Module):
     """`power`: q; `reach`: the bins cover [-reach, reach]."""
 

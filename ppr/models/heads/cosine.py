@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from ppr.registry import component
 
 
-@component("head")
+@component("head", outputs="classes")
 class CosineHead(nn.Module):
     def __init__(self, features: int, classes: int) -> None:
         super().__init__()

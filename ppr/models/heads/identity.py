@@ -10,7 +10,7 @@ from torch import nn
 from ppr.registry import component
 
 
-@component("head")
+@component("head", outputs="embedding")
 class IdentityHead(nn.Identity):
     def __init__(self, features: int, classes: int) -> None:
         del features, classes

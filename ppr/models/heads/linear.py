@@ -10,7 +10,7 @@ from torch import nn
 from ppr.registry import component
 
 
-@component("head")
+@component("head", outputs="classes")
 class LinearHead(nn.Linear):
     def __init__(self, features: int, classes: int, *, bias: bool = True) -> None:
         super().__init__(features, classes, bias=bias)

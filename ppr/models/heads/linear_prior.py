@@ -22,7 +22,7 @@ from ppr.fields import Fraction
 from ppr.registry import component
 
 
-@component("head")
+@component("head", outputs="classes")
 class LinearPriorHead(nn.Linear):
     def __init__(self, features: int, classes: int, *, prior: Fraction = 0.01) -> None:
         super().__init__(features, classes)

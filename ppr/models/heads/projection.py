@@ -27,7 +27,7 @@ from ppr.fields import Count
 from ppr.registry import component
 
 
-@component("head")
+@component("head", outputs="embedding")
 class ProjectionHead(nn.Sequential):
     def __init__(
         self,

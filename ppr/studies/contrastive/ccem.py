@@ -63,7 +63,7 @@ def _sigmoid(x: float) -> float:
     return 1 / (1 + math.exp(-x)) if x > 0 else math.exp(x) / (1 + math.exp(x))
 
 
-@component("task")
+@component("task", losses="two-tower")
 class CCEM(Study):
     """
     Raises:

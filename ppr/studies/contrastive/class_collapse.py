@@ -71,7 +71,7 @@ def variances(z: Tensor, labels: Tensor) -> dict[str, float]:
     return {"within": within, "between": between, "total": within + between}
 
 
-@component("task")
+@component("task", losses="contrastive")
 class ClassCollapse(Study):
     """
     Raises:

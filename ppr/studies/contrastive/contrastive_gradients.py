@@ -42,7 +42,7 @@ def anchor_losses(cosines: Tensor, temperature: float) -> Tensor:
     return logits.logsumexp(1) - logits.diagonal()
 
 
-@component("task")
+@component("task", losses="two-tower")
 class ContrastiveGradients(Study):
     def __init__(
         self, bench: Bench, *, samples: Annotated[int, Ge(3)] = 32, dim: Count = 32

@@ -88,7 +88,7 @@ def one_graph(task: TwoTowers, batch: Batch, random: torch.Generator, chunk: int
     torch.autograd.backward(task.loss(outputs.flatten(0, 1), batch)["loss"])
 
 
-@component("task")
+@component("task", losses="two-tower")
 class GradientCache(Study):
     """
     Raises:

@@ -49,7 +49,7 @@ def batch_negative(batch: int, temperature: float, weight: float, target: float)
     return least if slope(least) >= 0 else float(brentq(slope, least, 1.0, xtol=1e-15))
 
 
-@component("task")
+@component("task", losses="two-tower")
 class NegativeVariance(Study):
     """
     Raises:

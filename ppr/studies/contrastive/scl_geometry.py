@@ -44,7 +44,7 @@ def frame_distance(gram: Tensor) -> float:
     return float(norm(gram / norm(gram) - eye / norm(eye)))
 
 
-@component("task")
+@component("task", losses="contrastive")
 class SCLGeometry(Study):
     """
     Raises:

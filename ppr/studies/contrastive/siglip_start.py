@@ -47,7 +47,7 @@ def matrix_siglip(a: Tensor, b: Tensor, *, temperature: float, bias: float) -> T
     return loss
 
 
-@component("task")
+@component("task", losses="two-tower")
 class SigLIPStart(Study):
     """
     Raises:

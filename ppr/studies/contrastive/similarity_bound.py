@@ -50,7 +50,7 @@ def double_constant(pairs: int, delta: float) -> tuple[Tensor, Tensor]:
     return tuple(F.normalize(torch.cat([corners, x], 1), dim=1) for x in (more, -more))  # type: ignore[return-value]
 
 
-@component("task")
+@component("task", losses="two-tower")
 class SimilarityBound(Study):
     def __init__(
         self,

@@ -82,7 +82,7 @@ def loss_of(partition: Partition, a: Tensor, b: Tensor, *, temperature: float) -
     return loss
 
 
-@component("task")
+@component("task", losses="two-tower")
 class TiledInfoNCE(Study):
     """
     Raises:

@@ -26,7 +26,7 @@ BEFORE = (40, 57)
 """Words before the passage in the two texts."""
 
 
-@component("task")
+@component("task", losses="sequence")
 class GoldfishMask(Study):
     """
     Raises:

@@ -30,7 +30,7 @@ from ppr.studies.study import Study
 SPREAD = 3.0
 
 
-@component("task")
+@component("task", losses="classification")
 class APLSymmetry(Study):
     """
     Raises:
