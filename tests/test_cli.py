@@ -14,7 +14,6 @@ import yaml
 from click.testing import CliRunner
 
 from ppr import registry
-from ppr.cli.check import check_experiment
 from ppr.cli.main import COMMANDS, cli, main
 from ppr.config import places, usage
 from ppr.config.yaml_files import read_yaml
@@ -210,43 +209,6 @@ def test_words_are_completed(case):
         [sys.executable, "-c", program], env=env, capture_output=True, text=True, check=False
     )
     assert COMPLETED[case] in done.stdout.replace(",", "\n").split(), (done.stdout, done.stderr)
-
-
-EXPERIMENTS = places.config_files("experiment")
-
-
-def choices(name: str) -> dict[str, str]:
-    """The option of each group that an experiment chooses; composing it takes ten times longer."""
-    found: dict[str, str] = {}
-    for entry in yaml.safe_load(EXPERIMENTS[name].read_text())["defaults"]:
-        if isinstance(entry, dict):
-            ((key, option),) = entry.items()
-            found[key.removeprefix("override /")] = str(option)
-        elif entry != "_self_":
-            found |= choices(entry)
-    return found
-
-
-def one_of_each_make() -> dict[tuple[tuple[str, str], ...], str]:
-    """An experiment for each choice of components, whatever the data set."""
-    makes = {}
-    for name in sorted(EXPERIMENTS):
-        made_of = choices(name) | {"dataset": ""}
-        makes.setdefault(tuple(sorted(made_of.items())), name)
-    return makes
-
-
-ONE_OF_EACH = sorted(one_of_each_make().values())
-
-
-@pytest.mark.parametrize("name", ONE_OF_EACH)
-def test_an_experiment_of_each_make_takes_a_step_on_random_data(name):
-    check_experiment(name)
-
-
-@pytest.mark.parametrize("name", sorted({*EXPERIMENTS} - {*ONE_OF_EACH}))
-def test_the_other_experiments_compose(name):
-    check_experiment(name, compose_only=True)
 
 
 def test_check_names_the_experiment_that_is_wrong(tmp_path, monkeypatch):

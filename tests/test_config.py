@@ -14,27 +14,6 @@ from ppr.config.settings import MACHINE_FIELDS
 from ppr.config.yaml_files import read_yaml
 from ppr.errors import BadRequest
 
-EXPERIMENTS = sorted(places.config_files("experiment"))
-
-
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_every_experiment_composes_and_says_what_it_is(name):
-    config = compose([f"experiment={name}"])
-    assert config.experiment == name
-    assert config["task"]["name"]
-    assert usage.headline(places.config_files("experiment")[name])
-
-
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_choices_read_from_yaml_are_those_that_hydra_composes(name):
-    config = compose([f"experiment={name}"])
-    for group, options in usage.choices_by_experiment()[name].items():
-        built = {usage.component_of(group, option) for option in options}
-        node = config[group]
-        nodes = node.values() if group == "evaluator" else [node]
-        assert {part["name"].split("/")[0] for part in nodes} == built
-
-
 REFUSED = {
     "experiment=supcon_cifr100": ("experiment", "supcon_cifar100"),
     "loss.temprature=0.1": ("loss.temprature", "temperature"),
