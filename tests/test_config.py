@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ppr.config import places, usage
+from ppr.config import places
 from ppr.config.compose import compose, expand
 from ppr.config.identity import variant_id
 from ppr.config.places import add_config_dir
