@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import copy
 import errno
+import hashlib
+import io
 import json
 import os
+import pickle
 import random
 import shutil
 import signal
@@ -30,8 +33,9 @@ from ppr.engine.loop import Loop
 from ppr.engine.seeding import derive, random_states, restore_random_states, seed_everything
 from ppr.errors import BadRequest, RunFailed
 from ppr.results import tree
+from ppr.results.files import MetricsLog
 from ppr.run import execute, make_task, open_bench, run_directory
-from tests.killing import KilledAt, assert_same_run, results_of
+from tests.killing import KilledAt, StopsAtTheEnd, assert_same_run, results_of
 
 CPU = torch.device("cpu")
 TINY = ["model=mlp", "model.hidden=[16]", "engine.batch_size=100", "engine.epochs=3",
@@ -65,6 +69,23 @@ def test_a_killed_run_ends_with_the_same_bits(case, monkeypatch, tmp_path):
         with pytest.raises(KeyboardInterrupt):
             execute(config, KilledAt(step))
         seed_everything(random.randrange(10**6))  # a new process starts with other states
+    execute(config)
+    assert_same_run(whole, results_of(config))
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_run_stopped_after_its_last_step_keeps_its_best_epoch(asked, monkeypatch, tmp_path):
+    """In the final evaluation there is a checkpoint of the last step, and no epoch is to come."""
+    monkeypatch.setenv("PPR_RESULTS", str(tmp_path / "whole"))
+    config = compose(TINY)
+    execute(config)
+    whole = results_of(config)
+    assert whole[2]["best"]
+    monkeypatch.setenv("PPR_RESULTS", str(tmp_path / "stopped"))
+    with pytest.raises(Interrupted if asked else KeyboardInterrupt):
+        execute(config, StopsAtTheEnd(asked))
+    state = load_checkpoint(run_directory(config) / tree.CHECKPOINTS)
+    assert state["step"] == 30  # of 30
     execute(config)
     assert_same_run(whole, results_of(config))
 
@@ -117,31 +138,92 @@ def test_a_signal_saves_and_leaves_and_the_run_goes_on(tmp_path, monkeypatch):
     assert_same_run(whole, results_of(config))
 
 
+def save(folder, step: int, log: MetricsLog) -> None:
+    log.write({"step": step})
+    save_checkpoint(folder / tree.CHECKPOINTS, step, {"step": step}, log)
+
+
+def loaded(folder) -> int | None:
+    state = load_checkpoint(folder / tree.CHECKPOINTS)
+    return state and state["step"]
+
+
+def plant(folder, content: bytes) -> None:
+    """A file with a name that fits what is in it, newer than any other."""
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    (folder / tree.CHECKPOINTS).mkdir(exist_ok=True)
+    (folder / tree.CHECKPOINTS / f"step-{9:09d}-{digest}.pt").write_bytes(content)
+
+
 def test_a_torn_checkpoint_falls_back_to_the_one_before(tmp_path, caplog):
-    for step in (1, 2, 3):
-        save_checkpoint(tmp_path, step, {"step": step})
-    newest, before = checkpoints(tmp_path)
+    with MetricsLog(tmp_path / tree.METRICS) as log:
+        for step in (1, 2, 3):
+            save(tmp_path, step, log)
+    newest, before = checkpoints(tmp_path / tree.CHECKPOINTS)
     newest.write_bytes(newest.read_bytes()[:-7])
-    assert load_checkpoint(tmp_path) == {"step": 2}
+    assert loaded(tmp_path) == 2
     assert newest.name in caplog.text
     before.write_bytes(b"\0" * before.stat().st_size)
-    assert load_checkpoint(tmp_path) is None
+    assert loaded(tmp_path) is None
+
+
+def serialised(content: object) -> bytes:
+    torch.save(content, buffer := io.BytesIO())
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\x80\x04nonsense", b"PK\x03\x04", serialised([1, 2]), serialised({"step": 9})],
+)
+def test_a_checkpoint_that_is_not_ours_is_passed_over_in_one_line(content, tmp_path, caplog):
+    with MetricsLog(tmp_path / tree.METRICS) as log:
+        save(tmp_path, 1, log)
+    plant(tmp_path, content)
+    assert loaded(tmp_path) == 1
+    assert len(caplog.records) == 1
+    assert "no checkpoint" in caplog.text
 
 
 def test_checkpoints_load_without_running_code(tmp_path):
-    import hashlib
-    import pickle
-
     class Evil:
         def __reduce__(self):
             return os.system, (f"touch {tmp_path}/ran",)
 
-    content = pickle.dumps(Evil())
-    name = f"step-{1:09d}-{hashlib.sha256(content).hexdigest()[:16]}.pt"
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(Exception, match="[Ww]eights"):
-        load_checkpoint(tmp_path)
+    plant(tmp_path, pickle.dumps(Evil(), protocol=2))
+    assert loaded(tmp_path) is None
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("where", [3, 20])
+def test_a_log_altered_before_a_checkpoint_is_not_gone_on_from(where, tmp_path, caplog):
+    """`where` is a byte of the first or of the second line."""
+    path = tmp_path / tree.METRICS
+    with MetricsLog(path) as log:
+        save(tmp_path, 1, log)
+        save(tmp_path, 2, log)
+        log.write({"step": 3})
+    content = bytearray(path.read_bytes())
+    assert loaded(tmp_path) == 2
+    content[where] ^= 1
+    path.write_bytes(content)
+    assert loaded(tmp_path) == (None if where == 3 else 1)
+    assert "metrics.jsonl was altered" in caplog.text
+    path.write_bytes(content[:where])  # lines are lost
+    assert loaded(tmp_path) == (None if where == 3 else 1)
+
+
+def test_a_log_knows_the_digest_of_what_it_wrote(tmp_path):
+    path = tmp_path / "log"
+    with MetricsLog(path) as log:
+        log.write({"a": 1})
+        offset, digest = log.offset, log.digest
+        log.write({"a": 2})
+        log.truncate(offset)
+        assert log.digest == digest == hashlib.sha256(path.read_bytes()).hexdigest()
+        log.write({"a": 3})
+    with MetricsLog(path) as log:
+        assert log.digest == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_a_second_process_says_so_and_leaves():

@@ -22,6 +22,7 @@ from ppr.results.files import read_lines
 from ppr.results.tree import records, results_root
 from ppr.run import execute, run_directory
 from ppr.tasks.classify import Classify
+from tests.killing import StopsAtTheEnd
 
 SMALL = ["engine.batch_size=64", "engine.epochs=1", "engine.log_every=5", "engine.device=cpu",
          "engine.seeds_per_process=3"]  # fmt: skip
@@ -106,6 +107,19 @@ def test_each_seed_is_its_single_run(case, single):
         assert ended[seed]["cost"]["seeds_together"] == 3
         assert_same_run(folder, single(words, seed))
     assert len(list(records(results_root(None)))) == 3
+
+
+def test_seeds_stopped_after_their_last_step_keep_their_best_epochs(monkeypatch, tmp_path):
+    words = [*CONTRAST, "engine.evaluate_every=1"]
+    whole = together(words)
+    monkeypatch.setenv("PPR_RESULTS", str(tmp_path / "stopped"))
+    with pytest.raises(Interrupted):
+        together(words, watcher=StopsAtTheEnd(asks=True))
+    resumed = together(words)
+    for seed in range(3):
+        assert whole[seed]["best"]
+        assert resumed[seed]["best"] == whole[seed]["best"]
+        assert resumed[seed]["metrics"] == whole[seed]["metrics"]
 
 
 def test_seeds_share_the_seconds():

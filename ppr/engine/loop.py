@@ -264,7 +264,6 @@ class Loop:
             "random": first,
             "random_of_others": others,
             "meter": self.meter.state(),
-            "metrics_bytes": self.metrics.offset if distributed.is_main() else 0,
             "seconds": self.seconds,
             "skipped": self.skipped,
             "skipped_since": self.skipped_since,
@@ -272,7 +271,7 @@ class Loop:
             "extra": self.extra,
         }
         folder = self.bench.folder / "checkpoints"
-        distributed.from_main(lambda: save_checkpoint(folder, self.step, state))
+        distributed.from_main(lambda: save_checkpoint(folder, self.step, state, self.metrics))
         self._saved = time.perf_counter()
 
     def resume(self) -> None:
@@ -280,7 +279,8 @@ class Loop:
 
         Raises:
             BadRequest: it was made on another number of devices, whose random numbers differ.
-            RunFailed: the processes of the run do not see the same one.
+            RunFailed: the processes of the run do not see the same one; or what it holds is not
+                what this code saves.
         """
         state = load_checkpoint(self.bench.folder / "checkpoints")
         if len(set(distributed.gathered(state and state["step"]))) > 1:
@@ -299,7 +299,17 @@ class Loop:
                 f"the checkpoint at step {state['step']} was made on {len(streams)} devices, this "
                 f"run has {distributed.size()}; go on with as many, or start again with --force"
             )
-        random = streams[distributed.rank()]
+        if distributed.is_main():
+            self.metrics.truncate(state["log"]["bytes"])
+        try:
+            self._take(state, streams[distributed.rank()])
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise RunFailed(
+                f"the checkpoint at step {state['step']} is not of this run as its code is now "
+                f"({str(error).strip().splitlines()[0]}); start again with --force"
+            ) from error
+
+    def _take(self, state: dict[str, Any], random: dict[str, Any]) -> None:
         self.step = state["step"]
         self.task.load_state_dict(state["task"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -309,10 +319,8 @@ class Loop:
         self.random.set_state(random.pop("augment"))
         restore_random_states(random, self.device)
         self.meter.load(state["meter"], self.device)
-        if distributed.is_main():
-            self.metrics.truncate(state["metrics_bytes"])
         self.seconds = state["seconds"]
         self.skipped = state["skipped"]
         self.skipped_since = state["skipped_since"]
-        self.batches.chosen = state.get("chosen")
+        self.batches.chosen = state["chosen"]
         self.extra = state["extra"]

@@ -50,7 +50,6 @@ class Training:
             self.untrained = evaluate(task, bench, "test")
         self.monitor = Monitor(task, bench)
         self.loop = Loop(task, bench)
-        self.loop.extra = self.monitor.best
         seed_everything(bench.seed, "train", *distributed.own_stream())
         self.monitor.attach(self.loop)
 
@@ -114,7 +113,6 @@ class Monitor:
         self.every = bench.settings.evaluate_every
         self.path = bench.settings.monitor
         self.name = (self.path or "").removeprefix("-").split("/", 1)[0]
-        self.best: dict[str, Any] = {}
         if not self.every:
             return
         names = list(bench.values["evaluator"])
@@ -134,6 +132,11 @@ class Monitor:
     def attach(self, loop: Loop) -> None:
         self.loop = loop
 
+    @property
+    def best(self) -> dict[str, Any]:
+        """The best epoch so far; the loop keeps it, for it belongs to the checkpoint."""
+        return self.loop.extra
+
     def after_epoch(self, epoch: int) -> None:
         """Evaluate on validation, log it, keep the weights if they are the best so far."""
         done = epoch + 1
@@ -150,12 +153,10 @@ class Monitor:
         self.loop.metrics.flush()  # who is told of it may look there, or end the run
         watcher = self.bench.watcher
         distributed.from_main(lambda: watcher.evaluated(self.loop.step, done, logged))
-        self.best = self.loop.extra
         sign = -1 if self.path.startswith("-") else 1
         if "value" not in self.best or sign * values[metric] > sign * self.best["value"]:
             chosen = f"validation/{self.path.removeprefix('-')}"
-            self.best = {"epoch": done, "chosen_by": chosen, "value": values[metric]}
-            self.loop.extra = self.best
+            self.loop.extra = {"epoch": done, "chosen_by": chosen, "value": values[metric]}
             path = self.bench.folder / BEST_WEIGHTS
             distributed.from_main(lambda: save_weights(path, self.task.state_dict()))
 

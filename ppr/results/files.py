@@ -6,6 +6,7 @@ writer was killed, the disk was full or the machine lost power.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -178,10 +179,13 @@ class MetricsLog:
         self.path = Path(path)
         with _one_line(self.path, "open"):
             self._file = open(self.path, "ab")  # noqa: SIM115  closed by close()
+            self._written = hashlib.sha256()
             if self.path.is_file():
-                whole = self.path.read_bytes().rfind(b"\n") + 1
+                content = self.path.read_bytes()
+                whole = content.rfind(b"\n") + 1
                 self._file.truncate(whole)
                 self._file.seek(whole)
+                self._written.update(content[:whole])
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Add one line. A number that is not finite is written as null: JSON has no NaN."""
@@ -192,6 +196,7 @@ class MetricsLog:
         line = json.dumps(finite, allow_nan=False).encode() + b"\n"
         with _one_line(self.path, "write"):
             self._file.write(line)
+        self._written.update(line)
 
     def flush(self) -> None:
         """Hand what is buffered to the operating system, for readers of a run under way."""
@@ -206,6 +211,11 @@ class MetricsLog:
             os.fsync(self._file.fileno())
             return self._file.tell()
 
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of all that was written so far, whatever has become of it on disk."""
+        return self._written.hexdigest()
+
     def truncate(self, offset: int) -> None:
         """Cut the log back to a checkpoint's `offset`.
 
@@ -218,6 +228,8 @@ class MetricsLog:
         with _one_line(self.path, "truncate"):
             self._file.truncate(offset)
             self._file.seek(offset)
+            kept = self.path.read_bytes() if self.path.is_file() else b""
+        self._written = hashlib.sha256(kept)
 
     def close(self) -> None:
         with _one_line(self.path, "write"):

@@ -129,10 +129,10 @@ class Federate(Classify):
         self.to(bench.device)
         folder = bench.folder / "checkpoints"
         log = MetricsLog(bench.folder / "metrics.jsonl")
-        state: dict[str, Any] = load_checkpoint(folder) or {"round": 0, "log": 0}
+        state: dict[str, Any] = load_checkpoint(folder) or {"round": 0, "log": {"bytes": 0}}
         if "task" in state:
             self.load_state_dict(state["task"])
-        log.truncate(state["log"])
+        log.truncate(state["log"]["bytes"])
         total = self.tasks * self.rounds
         bench.watcher.started(total, self.rounds, state["round"])
         saved = time.perf_counter()
@@ -153,8 +153,8 @@ class Federate(Classify):
             log.write({"step": done, "epoch": done / self.rounds, **values})
             bench.watcher.stepped(done, done / self.rounds, values, rate)
             if bench.stop or time.perf_counter() - saved > bench.settings.checkpoint_seconds:
-                state = {"round": done, "log": log.offset, "task": self.state_dict()}
-                save_checkpoint(folder, done, state)
+                state = {"round": done, "task": self.state_dict()}
+                save_checkpoint(folder, done, state, log)
                 saved = time.perf_counter()
             if bench.stop and done < total:
                 raise Interrupted(f"stopped after round {done} of {total}: saved")
