@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from ppr import registry
-from ppr.data.dataset import Split
+from ppr.data.dataset import Dataset, Split
 from ppr.engine.subject import Subject
 from ppr.errors import BadRequest, RunFailed
 
@@ -415,3 +415,71 @@ def test_detection_needs_both_sides() -> None:
         subject = of_tensors(train, (logits, torch.full((4,), label)))
         with pytest.raises(BadRequest, match=f"evaluator.{name}: the test split has no"):
             build(name)(subject)
+
+
+# --- splits with next to nothing in them ------------------------------------------------------
+
+
+def tiny(classes: int, sizes: list[list[int]], alike: bool) -> Dataset:
+    random = torch.Generator().manual_seed(len(sizes[0]))
+
+    def split(targets: list[int]) -> Split:
+        images = torch.randint(256, (len(targets), 3, 4, 4), generator=random, dtype=torch.uint8)
+        labels = torch.tensor(targets, dtype=torch.int64) % classes
+        return Split(torch.full_like(images, 9) if alike else images, labels)
+
+    train, validation, test = map(split, sizes)
+    held = validation if len(validation) else None
+    names = tuple(map(str, range(classes)))
+    return Dataset("tiny", train, held, test, (3, 4, 4), names, (0.5,) * 3, (0.5,) * 3, "")
+
+
+class Silent(nn.Module):
+    """Features that are all 0."""
+
+    features = 12
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.flatten(1)[:, :12] * 0.0
+
+
+LEAST = {"knn": {"k": 1}, "linear": {"epochs": 1}, "sharpness": {"iterations": 2}}
+
+
+@pytest.mark.parametrize("name", registry.names("evaluator"))
+@settings(max_examples=12, deadline=None)
+@given(
+    classes=st.integers(2, 6),
+    train=st.lists(st.integers(0, 5), min_size=1, max_size=8),
+    validation=st.lists(st.integers(0, 5), max_size=2),
+    test=st.lists(st.integers(0, 5), max_size=5),
+    alike=st.booleans(),
+    silent=st.booleans(),
+)
+def test_tiny_splits_are_measured_or_refused_in_one_line(
+    name, classes, train, validation, test, alike, silent
+) -> None:
+    """Where a mean is over nothing it is NaN, and the engine leaves it out: no bare error."""
+    changes = {"encoder": Silent()} if silent else {}
+    subject = make_subject(dataset=tiny(classes, [train, validation, test], alike), **changes)
+    found, refusal = {}, "evaluator."
+    try:
+        found = build(name, **LEAST.get(name, {}))(subject)
+    except (BadRequest, RunFailed) as error:
+        refusal = str(error)
+    assert all(type(value) is float for value in found.values())
+    assert refusal.startswith(("evaluator.", "dataset "))
+    assert "\n" not in refusal
+
+
+@pytest.mark.parametrize("test", [[0], [0, 1, 2]])
+def test_retrieval_needs_a_class_of_two(test) -> None:
+    with pytest.raises(BadRequest, match="no class of the test split has two samples"):
+        build("retrieval")(make_subject(dataset=tiny(3, [[0, 1, 2], [], test], False)))
+
+
+def test_a_multilabel_split_needs_a_positive_label() -> None:
+    logits, none = torch.randn(5, 3), torch.zeros(5, 3)
+    subject = of_tensors((logits, torch.tensor([0, 1, 2, 0, 1])), (logits, none))
+    with pytest.raises(BadRequest, match="no label of the test split is positive"):
+        build("multilabel")(subject)

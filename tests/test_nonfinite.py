@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ppr.config.compose import compose
-from ppr.engine.bench import Watcher
+from ppr.engine.bench import Bench, Watcher
 from ppr.engine.buffers import buffers_kept
 from ppr.engine.loop import Loop
 from ppr.engine.soundness import DEAD_AFTER
@@ -200,3 +200,54 @@ def test_cached_gradients_of_spectral_norm_are_those_of_one_pass(tmp_path):
     loop.task.loss(outputs, batch)["loss"].backward()
     for name, parameter in loop.task.named_parameters():
         torch.testing.assert_close(found[name], parameter.grad, rtol=1e-4, atol=1e-6, msg=name)
+
+
+# --- metrics that are undefined ---------------------------------------------------------------
+
+
+class Scripted:
+    """An evaluator that gives what it is told, time after time, and then 1."""
+
+    def __init__(self, *values: float) -> None:
+        self.values = list(values)
+
+    def __call__(self, subject) -> dict[str, float]:
+        return {"m": self.values.pop(0) if self.values else 1.0, "other": 7.0}
+
+
+def monitored(monkeypatch, path: str, *values: float) -> dict:
+    evaluator = Scripted(*values)
+    monkeypatch.setattr(Bench, "evaluators", lambda self: {"classifier": evaluator})
+    words = ["engine.epochs=4", "engine.evaluate_every=1", f"engine.monitor={path}"]
+    return execute(compose([*TINY, *words]), force=True)
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("path", "values", "epoch"),
+    [
+        ("classifier/m", (NAN, 2.0, 3.0, 4.0), 4),
+        ("classifier/m", (NAN, 2.0, NAN, 1.0), 2),
+        ("-classifier/m", (float("inf"), NAN, 3.0, 4.0), 3),
+    ],
+)
+def test_an_undefined_value_is_never_the_best(path, values, epoch, monkeypatch):
+    best = monitored(monkeypatch, path, *values)["best"]
+    assert (best["epoch"], best["value"]) == (epoch, values[epoch - 1])
+
+
+def test_a_metric_that_is_never_defined_leaves_the_others_in(monkeypatch, caplog):
+    summary = monitored(monkeypatch, "classifier/m", *[NAN] * 5)
+    assert summary["best"] is None
+    assert summary["metrics"] == {"classifier": {"other": 7.0}}
+    assert "evaluator.classifier: m: not a finite number on the test split" in caplog.text
+
+
+def test_a_split_without_a_tail_has_no_accuracy_of_the_tail():
+    words = ["evaluator=[classifier,classwise_accuracy]", "dataset.test=3", "dataset.validation=0"]
+    metrics = execute(compose([*TINY, *words, "engine.epochs=1"]))["metrics"]
+    assert "tail" not in metrics["classwise_accuracy"]
+    assert {"balanced", "worst"} < set(metrics["classwise_accuracy"])
+    assert "top1" in metrics["classifier"]

@@ -80,6 +80,8 @@ class Subject:
             raise BadRequest(
                 f"dataset {self.dataset.name!r} has no {name} split; allowed: {allowed}"
             )
+        if not len(splits[name].targets):
+            raise BadRequest(f"dataset {self.dataset.name!r}: its {name} split is empty")
         return splits[name]
 
     def class_count(self, by: str) -> int:
@@ -225,8 +227,6 @@ class Subject:
     ) -> Tensor:
         """A split, or its `rows`, encoded on all devices. [N, F] in float32."""
         size = len(self.split(split)) if rows is None else len(rows)
-        if size == 0:
-            raise BadRequest(f"dataset {self.dataset.name!r}: its {split} split is empty")
         part = distributed.share(size)
         own = len(range(size)[part])
         # With nothing to do it encodes one row and drops it: it must know how wide features are.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +22,7 @@ from ppr.engine.training import TrainingTask
 from ppr.errors import BadRequest
 
 BEST_WEIGHTS = "best.pt"
+_log = logging.getLogger(__name__)
 
 
 def train_and_evaluate(task: TrainingTask, bench: Bench) -> Outcome:
@@ -79,10 +82,38 @@ class Training:
         )
 
 
-def evaluate(
-    task: TrainingTask, bench: Bench, split: str, only: str | None = None
-) -> dict[str, dict[str, float]]:
-    """Every evaluator of the config (or one) on a split: name -> metric -> value."""
+Metrics = dict[str, dict[str, float]]
+"""An evaluator's name -> a metric's -> its value."""
+
+
+def evaluate(task: TrainingTask, bench: Bench, split: str) -> Metrics:
+    """Every evaluator of the config on a split, less what is undefined there (see `defined`)."""
+    return defined(measure(task, bench, split), split)
+
+
+def defined(measured: Metrics, split: str) -> Metrics:
+    """The metrics that came out a finite number, with a warning of those that did not.
+
+    A mean over nothing, a ratio to nothing: such a metric is NaN. It is left out, and the others
+    stay.
+    """
+    for name, values in measured.items():
+        lacking = [metric for metric, value in values.items() if not math.isfinite(value)]
+        if lacking:
+            _log.warning(
+                "evaluator.%s: %s: not a finite number on the %s split, so left out",
+                name,
+                ", ".join(lacking),
+                split,
+            )
+    return {
+        name: {metric: value for metric, value in values.items() if math.isfinite(value)}
+        for name, values in measured.items()
+    }
+
+
+def measure(task: TrainingTask, bench: Bench, split: str, only: str | None = None) -> Metrics:
+    """Every evaluator of the config (or one) on a split, as it comes."""
     distributed.synchronise(task)
     subject = Subject(
         encoder=task.encoder,
@@ -145,15 +176,19 @@ class Monitor:
             return
         assert self.path is not None
         name, (_, _, metric) = self.name, self.path.partition("/")
-        values = evaluate(self.task, self.bench, "validation", only=name)[name]
-        if metric not in values:
-            raise BadRequest(f"engine.monitor={self.path}: {name} measures {', '.join(values)}")
+        measured = measure(self.task, self.bench, "validation", only=name)
+        if metric not in measured[name]:
+            found = ", ".join(measured[name])
+            raise BadRequest(f"engine.monitor={self.path}: {name} measures {found}")
+        values = defined(measured, "validation")[name]
         logged = {f"validation/{name}/{key}": value for key, value in values.items()}
         self.loop.metrics.write({"step": self.loop.step, "epoch": done, **logged})
         self.loop.metrics.flush()  # who is told of it may look there, or end the run
         watcher = self.bench.watcher
         distributed.from_main(lambda: watcher.evaluated(self.loop.step, done, logged))
         sign = -1 if self.path.startswith("-") else 1
+        if metric not in values:  # undefined this time
+            return
         if "value" not in self.best or sign * values[metric] > sign * self.best["value"]:
             chosen = f"validation/{self.path.removeprefix('-')}"
             self.loop.extra = {"epoch": done, "chosen_by": chosen, "value": values[metric]}

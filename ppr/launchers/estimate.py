@@ -194,16 +194,16 @@ class _Clock(Watcher):
 
 def _evaluation_seconds(task: Any, bench: Bench) -> float:
     """One timed round of the evaluators, times the rounds that a run makes."""
-    from ppr.engine.train import evaluate
+    from ppr.engine.train import measure
 
     start = time.perf_counter()
-    evaluate(task, bench, "test")
+    measure(task, bench, "test")
     whole = time.perf_counter() - start
     every = bench.settings.evaluate_every
     rounds = 1 + bool(every) + bool(task.reports_untrained)
     if not every or bench.settings.monitor is None:
         return whole * rounds
     start = time.perf_counter()
-    evaluate(task, bench, "validation", only=bench.settings.monitor.split("/")[0])
+    measure(task, bench, "validation", only=bench.settings.monitor.removeprefix("-").split("/")[0])
     watched = time.perf_counter() - start
     return whole * rounds + watched * (bench.settings.epochs // every)

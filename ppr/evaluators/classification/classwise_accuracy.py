@@ -7,7 +7,8 @@ every class, whatever this one has. Of K classes, the floor(K / 2) with the fewe
 are the tail (of equally many, those with the higher number).
 
 Metrics, fractions of 1: `balanced`; `worst`, the least recall; `head` and `tail`, the means over
-the other classes and over the tail. Classes without a sample in the split are left out.
+the other classes and over the tail. Classes without a sample in the split are left out; a mean over
+none is undefined (NaN).
 
 Raises BadRequest if the task trains no classifier, RunFailed on NaN or infinite logits.
 """

@@ -11,7 +11,8 @@ Where a sample has one class, that is its one label.
 Metrics, fractions of 1: `map`; `micro_ap`, the AP of all labels of all samples in one ranking;
 `positives`, the share of labels that are positive, which is the micro AP of a random ranking.
 
-Raises BadRequest if the task trains no classifier, RunFailed on NaN or infinite logits.
+Raises BadRequest if the task trains no classifier or no label of the split is positive, RunFailed
+on NaN or infinite logits.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from torch.nn.functional import one_hot
 from torchmetrics.functional.classification import binary_average_precision
 
 from ppr.engine.subject import Subject
+from ppr.errors import BadRequest
 from ppr.registry import component
 
 WHERE = "evaluator.multilabel"
@@ -43,6 +45,8 @@ class MultiLabel:
         # In float64: probabilities within 1e-7 of 1 must not become ties.
         scores, labels = logits.double().sigmoid(), (target > 0.5).long()
         found = labels.any(0)
+        if not found.any():
+            raise BadRequest(f"{WHERE}: no label of the {subject.target_split} split is positive")
         each = [
             binary_average_precision(*pair)
             for pair in zip(scores.T[found], labels.T[found], strict=True)

@@ -8,7 +8,7 @@ tokens of a window have little before them; windows do not overlap.
 Metrics: `nll`, in nats a token; `perplexity`; `accuracy`, how often the likeliest token is right, a
 fraction of 1.
 
-Raises BadRequest if the task has no network with outputs at every position.
+Raises BadRequest if the task has no network with outputs at every position, or none counts.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 
 from ppr.engine.subject import Subject
+from ppr.errors import BadRequest
 from ppr.losses._positions import negative_log_likelihood
 from ppr.registry import component
 
@@ -41,9 +42,11 @@ class LanguageModel:
             total += nll.sum().item()
             right += hit.sum().item()
             count += hit.numel()
-        nll_mean = total / max(1.0, count)
+        if not count:
+            raise BadRequest(f"{WHERE}: no position of the {subject.target_split} split counts")
+        nll_mean = total / count
         return {
             "nll": nll_mean,
             "perplexity": math.exp(min(nll_mean, 700.0)),
-            "accuracy": right / max(1.0, count),
+            "accuracy": right / count,
         }

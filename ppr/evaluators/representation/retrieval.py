@@ -61,6 +61,10 @@ class Retrieval:
     def __call__(self, subject: Subject) -> dict[str, float]:
         subject.class_count(WHERE)
         vectors, targets = self._vectors(subject)
+        if targets.bincount().max() < 2:
+            raise BadRequest(
+                f"{WHERE}: no class of the {subject.target_split} split has two samples"
+            )
         # On the CPU in float64: ranks are the same on every machine but for true ties.
         plain, targets = vectors.cpu().double(), targets.cpu()
         compared = F.normalize(plain) if self.normalise else plain
@@ -75,10 +79,6 @@ class Retrieval:
             order = distances.argsort(dim=1, stable=True)[:, :-1]
             found.append(_scores(targets[order] == targets[rows, None]))
         scores = torch.cat(found)
-        if not len(scores):
-            raise BadRequest(
-                f"{WHERE}: no class of the {subject.target_split} split has two samples"
-            )
         names = ("recall1", "recall5", "map", "map_r")
         values = dict(zip(names, scores.mean(0).tolist(), strict=True))
         return {**values, "spread": spread / (len(plain) * (len(plain) - 1))}
