@@ -72,7 +72,8 @@ def _values(row: Any) -> Any:
 class Table(_Part):
     """Rows × columns of cells; `cell` spells the overrides of one, with `${row}`, `${column}`.
 
-    `axis` says that the columns are numbers, and of what, so that the table is drawn as well.
+    `axis` says that the columns are numbers, and of what, so that the table is drawn as well;
+    `quantity` then says what its other axis measures, and in what.
     """
 
     title: str
@@ -82,6 +83,7 @@ class Table(_Part):
     best: Literal["max", "min", "none"] = "max"
     decimals: int | None = Field(default=None, ge=0, le=12)
     axis: str | None = None
+    quantity: str | None = None
     rows: dict[str, Entry]
     columns: dict[str, Entry]
     cell: str
@@ -105,6 +107,12 @@ class Table(_Part):
             if isinstance(given.get(axis), Mapping)
         }
         return {**given, **axes}
+
+    @model_validator(mode="after")
+    def _two_axes(self) -> Table:
+        if (self.axis is None) != (self.quantity is None):
+            raise ValueError("`axis` and `quantity`, what a plot's two axes say, go together")
+        return self
 
     @property
     def factor(self) -> float:

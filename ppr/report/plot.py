@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -32,28 +33,80 @@ _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 _MARK = 0x100
 """Instead of such bits: a point, shown as the letter of its curve."""
 
+_WORDS = {
+    "lr": "learning rate",
+    "train/loss": "training loss",
+    "loss": "loss",
+    "knn/top1": "k-NN top-1",
+    "linear/top1": "linear probe's top-1",
+    "classifier/top1": "accuracy",
+}
 _FRACTIONS = re.compile(r"(top\d+|accuracy|auroc|ece|map|(recall|precision)\S*)$")
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One set of axes: a metric, the x axis, logarithmic if so said, the curves."""
+    """One set of axes: what is measured, the x axis, logarithmic if so said, the curves, a title.
+
+    Curves of one index are of one series, as a closed form and its measurement are.
+    """
 
     metric: str
     axis: str
     curves: Sequence[Curve]
     log: bool = False
+    title: str = ""
 
 
 def axis_label(metric: str) -> str:
-    """A metric's name with its unit, where it has one."""
-    if metric == "lr":
-        return "learning rate"
-    return f"{metric} (fraction of 1)" if _FRACTIONS.search(metric) else metric
+    """A metric's name in words, with its unit, where it has one."""
+    unit = " (fraction of 1)" if _FRACTIONS.search(metric) else ""
+    if metric in _WORDS:
+        return _WORDS[metric]
+    where, _, what = metric.partition("/")
+    if where == "validation" and what:
+        return f"{_WORDS.get(what, what)} on validation{unit}"
+    return f"{metric}{unit}"
 
 
-def _name(curve: Curve) -> str:
-    return f"{curve.label} (n={curve.n})" if curve.n > 1 else curve.label
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The curves of one index, which have one colour and one line of the legend."""
+
+    index: int
+    label: str
+    n: int
+    line: bool
+    points: bool
+
+    @property
+    def name(self) -> str:
+        return f"{self.label} (n={self.n})" if self.n > 1 else self.label
+
+
+def series(curves: Sequence[Curve]) -> list[Series]:
+    """In the order of their indices; a measurement gives its closed form its name."""
+    found = []
+    for index in sorted({curve.index for curve in curves}):
+        own = [curve for curve in curves if curve.index == index]
+        named = next((curve for curve in own if curve.style != "line"), own[0])
+        styles = {curve.style for curve in own}
+        line, points = styles != {"points"}, "points" in styles
+        found.append(Series(index, named.label, max(c.n for c in own), line, points))
+    return found
+
+
+def caption(curves: Sequence[Curve]) -> str:
+    """What lines, points, bars and bands are, in one sentence."""
+    styles = {curve.style for curve in curves}
+    several = any(curve.n > 1 for curve in curves)
+    if "points" in styles:
+        spread = "means over seeds with their 95 % interval" if several else "single runs"
+        lines = "Lines are theory, points are" if "line" in styles else "Points are"
+        return f"{lines} {spread}."
+    if styles == {"line"}:
+        return "Lines are theory."
+    return "Mean over seeds; the band is its 95 % interval." if several else "One run each."
 
 
 # The terminal
@@ -103,7 +156,9 @@ def draw(panel: Panel, width: int = 80, height: int = 12, colour: bool = False) 
             ends[end] = ends.get(end, "") + _paint(_letter(index), index, colour)
     tick_rows = dict(zip((0, height // 2, height - 1), ticks, strict=True))
     lines = [
-        click.style(axis_label(panel.metric), bold=True) if colour else axis_label(panel.metric)
+        click.style(text, bold=True) if colour else text
+        for text in (panel.title, axis_label(panel.metric))
+        if text
     ]
     for row, line in enumerate(cells):
         body = "".join(_paint(_character(b, i), i, colour) if b else " " for b, i in line)
@@ -113,9 +168,10 @@ def draw(panel: Panel, width: int = 80, height: int = 12, colour: bool = False) 
     axis = f"{panel.axis} (logarithmic)" if panel.log else panel.axis
     lines.append(f"{'':{margin}} └{'─' * columns}")
     lines.append(f"{'':{margin}}  {left}{axis:^{columns - len(left) - len(right)}}{right}")
-    for curve in panel.curves:
-        letter = _paint(_letter(curve.index), curve.index, colour)
-        lines.append(f"{'':{margin}}  {letter} {'mean of ' * (curve.n > 1)}{_name(curve)}")
+    for each in series(panel.curves):
+        letter = _paint(_letter(each.index), each.index, colour)
+        lines.append(f"{'':{margin}}  {letter} {each.name}")
+    lines.append(f"{'':{margin}}  {caption(panel.curves)}")
     return "\n".join(lines)
 
 
@@ -180,11 +236,15 @@ def save(panels: Sequence[Panel], path: Path) -> None:
         for axes in all_axes:
             handles, labels = axes.get_legend_handles_labels()
             legend |= dict(zip(labels, handles, strict=True))
-        several = any(curve.n > 1 for panel in panels for curve in panel.curves)
+        # As many columns as the widest name leaves room for.
+        room = int(13 * 4.8 * columns / (max(map(len, legend), default=1) + 6))
         figure.legend(
             legend.values(),
             legend.keys(),
-            title="mean and 95 % interval over n seeds" if several else None,
+            title=caption([curve for panel in panels for curve in panel.curves]),
+            title_fontsize="small",
+            fontsize="small",
+            ncols=max(1, min(len(legend), room)),
             loc="outside lower center",
             frameon=False,
         )
@@ -193,23 +253,24 @@ def save(panels: Sequence[Panel], path: Path) -> None:
 
 
 def _fill(axes: Any, panel: Panel) -> None:
-    for curve in panel.curves:
+    named: dict[int, str] = {each.index: each.name for each in series(panel.curves)}
+    # The points of a series carry its name, or else its line.
+    for curve in sorted(panel.curves, key=lambda c: c.style == "line"):
+        label = named.pop(curve.index, "_")
         colour = COLOURS[curve.index % len(COLOURS)]
         dash = DASHES[curve.index // len(COLOURS) % len(DASHES)]
         if curve.style == "points":
             bars = [0.0 if math.isnan(h) else h for h in curve.half_width or [0.0] * len(curve.x)]
-            axes.errorbar(
-                curve.x, curve.y, bars, fmt="o", color=colour, capsize=3, label=_name(curve)
-            )
+            axes.errorbar(curve.x, curve.y, bars, fmt="o", color=colour, capsize=3, label=label)
             continue
         marker = "o" if len(curve.x) <= 1 else None
-        axes.plot(
-            curve.x, curve.y, dash, color=colour, marker=marker, linewidth=1.6, label=_name(curve)
-        )
+        axes.plot(curve.x, curve.y, dash, color=colour, marker=marker, linewidth=1.6, label=label)
         if curve.half_width is not None:
             pairs = list(zip(curve.y, curve.half_width, strict=True))
             low, high = [y - h for y, h in pairs], [y + h for y, h in pairs]
             axes.fill_between(curve.x, low, high, color=colour, alpha=0.2, linewidth=0)
+    if panel.title:
+        axes.set_title("\n".join(textwrap.wrap(panel.title, 58)), fontsize="medium", loc="left")
     axes.set_xlabel(panel.axis)
     if panel.log:
         axes.set_xscale("log")

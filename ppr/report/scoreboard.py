@@ -15,6 +15,8 @@ from ppr.report.formats import md
 
 Row = tuple[Reference, Standing]
 
+HEART = "contrastive"
+
 HEAD = """\
 # Scoreboard
 
@@ -26,8 +28,16 @@ and length). `ppr paper NAME` shows one paper, `ppr reproduce NAME` runs what is
 
 
 def ordered(board: Sequence[Row]) -> list[Row]:
-    """Papers with tables first, then by family, then by name."""
-    return sorted(board, key=lambda row: (not row[0].has_tables, row[0].family, row[0].slug))
+    """Papers with tables first, of these the tool's heart, then by family, then by name."""
+    return sorted(
+        board,
+        key=lambda row: (
+            not row[0].has_tables,
+            row[0].family != HEART,
+            row[0].family,
+            row[0].slug,
+        ),
+    )
 
 
 def total(board: Sequence[Row], scale: str) -> dict[str, int]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 import ppr
 from ppr.errors import BadRequest
@@ -26,12 +27,21 @@ from ppr.papers.claims import OUTCOMES
 from ppr.papers.files import Reference, read, references
 from ppr.papers.schema import SCALES
 from ppr.report import scoreboard, sheet, site_chart
-from ppr.report.site_paper import PaperView, VariantView, is_web, link, paper_view, run_view
-from ppr.report.site_sweep import Sweeps
+from ppr.report.site_paper import (
+    PaperView,
+    TableView,
+    VariantView,
+    is_web,
+    link,
+    paper_view,
+    variant_views,
+)
 from ppr.results.tree import Scan
 
 GENERATOR = "ppr report"
 PAPERS = "paper"
+MOST_SHOWN = 3
+"""Results drawn on the first screen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +55,16 @@ class BoardRow:
     weight: int
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A result on the first screen: a closed form and its measurement, whose claims all hold."""
+
+    paper: Reference
+    claims: int
+    chart: site_chart.Chart
+    href: str
+
+
 def write_site(
     out: Path, root: Path, where: Sequence[Path], resolve: Resolve, scan: Scan
 ) -> tuple[list[Path], list[str]]:
@@ -56,25 +76,31 @@ def write_site(
         BadRequest: `out` has pages that are not of this command.
     """
     _refuse_others(out)
-    results, swept = Results(resolve, scan), Sweeps(scan.records)
+    results = Results(resolve, scan)
     board: list[scoreboard.Row] = []
     slugs: dict[tuple[str, str], list[str]] = {}
+    asked: dict[tuple[str, str], str] = {}
+    views: dict[str, PaperView] = {}
     pages: dict[Path, str] = {}
     site = _Site()
     papers, wrong = references(where)
     for found in papers:
         try:
             standing = work_out(found.path, results)[0] if found.has_tables else Standing()
-            view = paper_view(read(found.path), standing, results, swept, out / PAPERS)
+            view = paper_view(read(found.path), standing, results, out / PAPERS)
         except BadRequest as error:
             wrong[found.path] = str(error)
             continue
+        views[found.slug] = view
         board.append((found, standing))
         for variant in view.variants:
             slugs.setdefault((variant.experiment, variant.variant), []).append(found.slug)
+        for cell in (cell for table in view.tables for cell in table.sheet.cells):
+            asked.setdefault((cell.experiment, cell.variant), cell.cell.metric)
         pages[out / PAPERS / f"{found.slug}.html"] = site.paper(view)
-    variants = [(variant, slugs.get(key, [])) for key, variant in _variants(scan, out).items()]
-    pages[out / "index.html"] = site.index(scoreboard.ordered(board), scan)
+    variants = [(v, slugs.get(key, [])) for key, v in variant_views(scan, asked, out).items()]
+    rows = scoreboard.ordered(board)
+    pages[out / "index.html"] = site.index(rows, list(_shown(rows, views)), scan)
     pages[out / "runs.html"] = site.runs(str(root), variants, scan)
     (out / PAPERS).mkdir(parents=True, exist_ok=True)
     for file, text in pages.items():
@@ -82,19 +108,32 @@ def write_site(
     return list(pages), list(wrong.values())
 
 
+def _shown(rows: Sequence[scoreboard.Row], views: Mapping[str, PaperView]) -> Iterator[Shown]:
+    """The first papers that have one, a plot each."""
+    found = 0
+    for paper, _ in rows:
+        table = next(filter(_worth_showing, views[paper.slug].tables), None)
+        if table is not None and table.panel is not None:
+            chart = site_chart.axis_chart(table.panel, site_chart.SMALL)
+            href = link(Path(PAPERS) / f"{paper.slug}.html", Path()) + f"#{table.key}"
+            yield Shown(paper, len(table.verdicts), chart, href)
+            found += 1
+        if found == MOST_SHOWN:
+            return
+
+
+def _worth_showing(table: TableView) -> bool:
+    """Whether its theory is a curve of its own, not a line through the columns."""
+    if table.panel is None or {verdict.outcome for verdict in table.verdicts} != {"reproduced"}:
+        return False
+    lines = (curve for curve in table.panel.curves if curve.style == "line")
+    return any(len(curve.x) > len(table.sheet.table.columns) for curve in lines)
+
+
 def _refuse_others(out: Path) -> None:
     index = out / "index.html"
     if index.exists() and f'content="{GENERATOR}"' not in index.read_text("utf-8", "replace"):
         raise BadRequest(f"-o {out}: its index.html is not of `ppr report`; choose another folder")
-
-
-def _variants(scan: Scan, out: Path) -> dict[tuple[str, str], VariantView]:
-    found: dict[tuple[str, str], VariantView] = {}
-    for record in scan.records:
-        key = (record.experiment, record.variant)
-        view = found.setdefault(key, VariantView(*key, []))
-        view.runs.append(run_view(record, out))
-    return found
 
 
 class _Site:
@@ -120,19 +159,16 @@ class _Site:
             "script": script,
             "policy": _policy(style, script),
             "outcomes": OUTCOMES,
-            "frame": {
-                "width": site_chart.WIDTH,
-                "height": site_chart.HEIGHT,
-                "left": site_chart.LEFT,
-                "top": site_chart.TOP,
-                "inner": site_chart.INNER,
-            },
+            "left": site_chart.LEFT,
+            "top_room": site_chart.TOP,
         }
         pages.filters |= {
             "reproduced": sheet.reproduced,
             "reported": sheet.reported,
             "difference": sheet.difference,
             "missing": _missing,
+            "prose": _prose,
+            "sentence": lambda text: text[:1].upper() + text[1:] if text[:2].islower() else text,
             "held": lambda filled: [c for c in filled.table.columns if filled.has_reported(c)],
         }
         pages.tests["web"] = is_web
@@ -141,7 +177,7 @@ class _Site:
     def _render(self, template: str, **content: Any) -> str:
         return self._pages.get_template(template).render(content) + "\n"
 
-    def index(self, board: Sequence[scoreboard.Row], scan: Scan) -> str:
+    def index(self, board: Sequence[scoreboard.Row], shown: Sequence[Shown], scan: Scan) -> str:
         rows = [
             BoardRow(
                 paper=paper,
@@ -155,6 +191,7 @@ class _Site:
         return self._render(
             "index.html",
             rows=rows,
+            shown=shown,
             tested=sum(row.paper.has_tables for row in rows),
             totals={scale: scoreboard.total(board, scale) for scale in SCALES},
             families=sorted({row.paper.family for row in rows}),
@@ -164,12 +201,19 @@ class _Site:
         )
 
     def paper(self, view: PaperView) -> str:
-        keys = {table.name: table.key for table in view.tables}
-        return self._render("paper.html", view=view, keys=keys)
+        return self._render("paper.html", view=view)
 
     def runs(self, root: str, variants: list[tuple[VariantView, list[str]]], scan: Scan) -> str:
         problems = [str(problem) for problem in scan.problems]
         return self._render("runs.html", root=root, variants=variants, problems=problems)
+
+
+def _prose(text: str) -> Markup:
+    """A note as it is meant: `names` as code, +- as the sign; all else escaped."""
+    parts = re.split(r"`([^`]+)`", text.replace("+-", "±"))
+    marked = (f"<code>{escape(part)}</code>" if at % 2 else escape(part)
+              for at, part in enumerate(parts))  # fmt: skip
+    return Markup("".join(map(str, marked)))
 
 
 def _missing(filled: sheet.Sheet) -> list[tuple[str, str]]:

@@ -11,22 +11,35 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from ppr.report.plot import Panel, axis_label
+from ppr.report.plot import Panel, Series, axis_label, caption, series
 from ppr.results.curves import Curve
 from ppr.results.statistics import Interval
 
-WIDTH, HEIGHT = 440, 250
-LEFT, RIGHT, TOP, BOTTOM = 58, 12, 10, 44
-INNER = (WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM)
+LEFT, RIGHT, TOP, BOTTOM = 64, 18, 10, 44
 COLOURS = 6
 """How many the style sheet has, each with a dash of its own."""
 MOST_POINTS = 240
 """More points than half the pixels of the axis show nothing more."""
-_LOG_RATIO = 20
-_CHARACTER = 7.5
-"""About the width of a tick label's digit."""
+_CHARACTER = 11
+"""About the width of a tick label's digit, at its largest, on a telephone."""
 
 Point = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A drawing's size in its own pixels; the page scales it to the room there is."""
+
+    width: int
+    height: int
+
+    @property
+    def inner(self) -> tuple[int, int]:
+        """The plot area's."""
+        return self.width - LEFT - RIGHT, self.height - TOP - BOTTOM
+
+
+SMALL, WIDE = Frame(440, 250), Frame(720, 320)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +50,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One curve in pixels; `last`, its last value, is for the legend and who cannot see it."""
+    """One curve in pixels; `last`, its last value, is for who cannot see it."""
 
     label: str
     last: str
@@ -50,6 +63,17 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Key:
+    """A line of the legend."""
+
+    name: str
+    colour: int
+    dash: int
+    line: bool
+    points: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Chart:
     title: str
     x_label: str
@@ -57,48 +81,58 @@ class Chart:
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
     lines: tuple[Line, ...]
+    keys: tuple[Key, ...]
+    caption: str
     notes: tuple[str, ...]
+    frame: Frame
 
 
 def curve_chart(title: str, panel: Panel) -> Chart:
     """A logged metric against the epoch or step, with bands."""
     x_all = [x for curve in panel.curves for x in curve.x]
-    return _chart(title, panel, _nice(x_all, integer=True), log=False, marked=False)
+    return _chart(title, panel, _nice(x_all, integer=True), SMALL, marked=False)
 
 
-def sweep_chart(title: str, panel: Panel) -> Chart:
-    """A metric against a swept field: marks with intervals at the values that were run.
-
-    Of theory there is the line only, and of what is measured beside it the marks only.
-    """
-    values = sorted({x for curve in panel.curves for x in curve.x})
-    log = values[0] > 0 and values[-1] / values[0] >= _LOG_RATIO
-    return _chart(title, panel, values, log=log, marked=True)
+def axis_chart(panel: Panel, frame: Frame = WIDE) -> Chart:
+    """A table along its axis: theory as lines, what is measured as marks with intervals."""
+    marked = [curve for curve in panel.curves if curve.style == "points"] or panel.curves
+    values = sorted({x for curve in marked for x in curve.x})
+    return _chart(panel.title, panel, values, frame, marked=True)
 
 
 def _chart(
-    title: str, panel: Panel, x_values: Sequence[float], *, log: bool, marked: bool
+    title: str, panel: Panel, x_values: Sequence[float], frame: Frame, *, marked: bool
 ) -> Chart:
     y_low, y_high = _y_range(panel.curves, whole=marked)
     x_all = [x for curve in panel.curves for x in curve.x] or [0.0]
-    x_low, x_high = _wide(min(x_all), max(x_all), log)
-    scale = _Scale(x_low, x_high, y_low, y_high, log)
+    x_low, x_high = _wide(min(x_all), max(x_all), panel.log)
+    scale = _Scale(x_low, x_high, y_low, y_high, panel.log, frame)
     notes = [
         f"{curve.label}: {gaps} of {len(curve.y)} values not finite, left out"
         for curve in panel.curves
         if (gaps := sum(not math.isfinite(y) for y in curve.y))
     ]
-    if log:
-        notes.append(f"{panel.axis}: logarithmic axis")
     return Chart(
         title=title,
-        x_label=panel.axis,
+        x_label=f"{panel.axis} (logarithmic)" if panel.log else panel.axis,
         y_label=axis_label(panel.metric),
         x_ticks=_spaced(Tick(scale.x(v), f"{v:.6g}") for v in x_values if x_low <= v <= x_high),
         y_ticks=tuple(Tick(scale.y(v), f"{v:.6g}") for v in _nice([y_low, y_high], inside=True)),
         lines=tuple(_line(curve, scale, marked) for curve in panel.curves),
+        keys=tuple(map(_key, series(panel.curves))),
+        caption=caption(panel.curves),
         notes=tuple(notes),
+        frame=frame,
     )
+
+
+def _key(each: Series) -> Key:
+    return Key(each.name, *_style(each.index), each.line, each.points)
+
+
+def _style(index: int) -> tuple[int, int]:
+    """Colour and dash; beyond the colours, the pairs of the two differ."""
+    return index % COLOURS, (index + index // COLOURS) % COLOURS
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,15 +144,16 @@ class _Scale:
     y_low: float
     y_high: float
     log: bool
+    frame: Frame
 
     def x(self, value: float) -> float:
         low, high = self.x_low, self.x_high
         if self.log:
             value, low, high = math.log(value), math.log(low), math.log(high)
-        return round((value - low) / (high - low) * INNER[0], 1)
+        return round((value - low) / (high - low) * self.frame.inner[0], 1)
 
     def y(self, value: float) -> float:
-        return round((self.y_high - value) / (self.y_high - self.y_low) * INNER[1], 1)
+        return round((self.y_high - value) / (self.y_high - self.y_low) * self.frame.inner[1], 1)
 
 
 def _line(curve: Curve, scale: _Scale, marked: bool) -> Line:
@@ -137,10 +172,8 @@ def _line(curve: Curve, scale: _Scale, marked: bool) -> Line:
             if len(upper) > 1:
                 bands.append(_path(upper + lower) + "Z")
     lone = [piece[0] for piece in pieces if len(piece) == 1]
-    if marked and curve.style != "line":
-        shown = [point for piece in pieces for point in piece]
-    else:
-        shown = lone
+    shown = [point for piece in pieces for point in piece] if curve.style == "points" else lone
+    colour, dash = _style(curve.index)
     return Line(
         label=curve.label,
         last=_last(curve),
@@ -149,9 +182,8 @@ def _line(curve: Curve, scale: _Scale, marked: bool) -> Line:
         else "".join(_path([(scale.x(x), scale.y(y)) for x, y, _ in piece]) for piece in pieces),
         bands=tuple(bands),
         markers=tuple(_marker(scale, *point) for point in shown),
-        colour=curve.index % COLOURS,
-        # Beyond the colours, the pairs of colour and dash differ.
-        dash=(curve.index + curve.index // COLOURS) % COLOURS,
+        colour=colour,
+        dash=dash,
     )
 
 
@@ -168,7 +200,8 @@ def _last(curve: Curve) -> str:
     """The value that the curve ends with, as text."""
     if not curve.y or not math.isfinite(curve.y[-1]):
         return "not finite" if curve.y else "no value that all seeds have"
-    return str(Interval(curve.y[-1], curve.half_width[-1] if curve.half_width else None, curve.n))
+    half = curve.half_width[-1] if curve.half_width else 0.0
+    return str(Interval(curve.y[-1], half if half > 0 else None, curve.n))
 
 
 def _y_range(curves: Sequence[Curve], whole: bool) -> tuple[float, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -14,40 +14,38 @@ from ppr.errors import BadRequest, RunFailed
 from ppr.papers.board import Standing
 from ppr.papers.cells import Filled, Results, cells
 from ppr.papers.claims import Verdict, judge
-from ppr.papers.schema import Paper, Table
+from ppr.papers.schema import Paper
 from ppr.report.axis import axis_panel
-from ppr.report.plot import Panel
+from ppr.report.plot import Panel, axis_label
 from ppr.report.sheet import Sheet, notes
-from ppr.report.site_chart import Chart, curve_chart, sweep_chart
-from ppr.report.site_sweep import Sweep, Sweeps
-from ppr.results.curves import Group, curves, default_metrics
+from ppr.report.site_chart import Chart, axis_chart, curve_chart
+from ppr.results.curves import Group, curves, default_metrics, differing_keys
 from ppr.results.files import read_lines
-from ppr.results.tree import METRICS, Record
+from ppr.results.metrics import metrics
+from ppr.results.select import config_values
+from ppr.results.statistics import mean_interval
+from ppr.results.tree import METRICS, Record, Scan
 
 MOST_PROBLEMS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class SweepPlot:
-    experiment: str
-    sweep: Sweep
-    chart: Chart
-    unit: str
-
-
-@dataclass(frozen=True, slots=True)
 class TableView:
-    """A table of the page. `problems`: why cells cannot be filled, each once."""
+    """A table of the page, with the claims on it. `problems`: why cells cannot be filled, once."""
 
     key: str
     name: str
     sheet: Sheet
     notes: list[str]
     problems: list[str]
-    drawn: Chart | None
+    panel: Panel | None
     charts: list[Chart]
-    sweeps: list[SweepPlot]
+    verdicts: list[Verdict]
     commands: list[tuple[str, str]]
+
+    @property
+    def drawn(self) -> Chart | None:
+        return axis_chart(self.panel) if self.panel else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +64,21 @@ class RunView:
 
 @dataclass(frozen=True, slots=True)
 class VariantView:
+    """A variant's runs. `differs`: what tells it from the experiment's others, `KEY=VALUE` each;
+    `metric` and `value`: one of its results, the mean of its finished seeds."""
+
     experiment: str
     variant: str
     runs: list[RunView]
+    differs: list[str] = dataclasses.field(default_factory=list)
+    metric: str = ""
+    value: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PaperView:
     paper: Paper
     standing: Standing
-    verdicts: list[Verdict]
     tables: list[TableView]
     variants: list[VariantView]
 
@@ -84,12 +87,13 @@ def paper_view(
     paper: Paper,
     standing: Standing,
     results: Results,
-    swept: Sweeps,
     folder: Path,
 ) -> PaperView:
     """`folder`: where the page will lie."""
+    verdicts = judge(paper, results)
     tables = [
-        _table_view(paper, name, table, results, swept) for name, table in paper.tables.items()
+        _table_view(paper, name, results, [v for v in verdicts if v.table == name])
+        for name in paper.tables
     ]
     used: dict[tuple[str, str], dict[int, Record]] = {}
     for view in tables:
@@ -101,16 +105,11 @@ def paper_view(
         for (experiment, variant), runs in used.items()
         if runs
     ]
-    return PaperView(paper, standing, judge(paper, results), tables, variants)
+    return PaperView(paper, standing, tables, variants)
 
 
-def _table_view(
-    paper: Paper,
-    name: str,
-    table: Table,
-    results: Results,
-    swept: Sweeps,
-) -> TableView:
+def _table_view(paper: Paper, name: str, results: Results, verdicts: list[Verdict]) -> TableView:
+    table = paper.tables[name]
     places: dict[str, dict[str, Filled]] = {}
     problems: dict[str, None] = {}
     for cell in cells(name, table):
@@ -124,7 +123,6 @@ def _table_view(
         places.setdefault(cell.row, {})[cell.column] = filled
     sheet = Sheet(paper, name, table, places)
     charts, unread = _charts(sheet)
-    panel = axis_panel(sheet)
     shown = [*list(problems)[:MOST_PROBLEMS], *unread]
     if len(problems) > MOST_PROBLEMS:
         shown.append(f"and so {len(problems) - MOST_PROBLEMS} cells more")
@@ -134,10 +132,9 @@ def _table_view(
         sheet=sheet,
         notes=list(dict.fromkeys(notes(sheet))),
         problems=shown,
-        drawn=sweep_chart(table.title, panel) if panel else None,
+        panel=axis_panel(sheet),
         charts=charts,
-        # A table that is drawn along its columns shows its own sweep.
-        sweeps=[] if panel else list(_sweeps(sheet, swept)),
+        verdicts=verdicts,
         commands=_commands(sheet),
     )
 
@@ -175,7 +172,9 @@ def _charts(sheet: Sheet) -> tuple[list[Chart], list[str]]:
                 groups.append(Group(filled.cell.row, logs))
         for metric in default_metrics(groups):
             axis, lines = curves(groups, metric)
-            title = f"{metric}, {column}" if len(sheet.table.columns) > 1 else metric
+            label = axis_label(metric)
+            title = f"{label}, {column}" if len(sheet.table.columns) > 1 else label
+            title = title[:1].upper() + title[1:]
             charts.append(curve_chart(title, Panel(metric, axis, lines)))
     return charts, list(unread)
 
@@ -183,21 +182,6 @@ def _charts(sheet: Sheet) -> tuple[list[Chart], list[str]]:
 def _logs(records: Sequence[Record]) -> list[list[dict[str, object]]]:
     files = [record.path / METRICS for record in records if record.path is not None]
     return [read_lines(file) for file in files if file.is_file()]
-
-
-def _sweeps(sheet: Sheet, swept: Sweeps) -> Iterator[SweepPlot]:
-    """A plot for each field swept in an experiment of the table; its own scale's runs only."""
-    rows = {filled.variant: filled.cell.row for filled in sheet.cells}
-    table = sheet.table
-    asked = dict.fromkeys((f.experiment, f.cell.quantity) for f in sheet.cells if f.variant)
-    for experiment, metric in asked:
-        for sweep in swept.find(experiment, table.scale, metric, table.factor, rows):
-            title = f"{experiment}: {metric} against {sweep.field}"
-            chart = dataclasses.replace(
-                sweep_chart(title, sweep.panel),
-                y_label=f"{metric} ({table.unit})" if table.unit else metric,
-            )
-            yield SweepPlot(experiment, sweep, chart, table.unit)
 
 
 def run_view(record: Record, folder: Path) -> RunView:
@@ -219,6 +203,40 @@ def run_view(record: Record, folder: Path) -> RunView:
         ),
         device=str(cost.get("device") or ""),
         seconds=float(seconds) if isinstance(seconds, int | float) else None,
+    )
+
+
+def variant_views(
+    scan: Scan, asked: Mapping[tuple[str, str], str], folder: Path
+) -> dict[tuple[str, str], VariantView]:
+    """Every variant of the results tree; `asked`: the metric that a table takes of it."""
+    runs: dict[tuple[str, str], list[Record]] = {}
+    for record in scan.records:
+        runs.setdefault((record.experiment, record.variant), []).append(record)
+    firsts = [records[0] for records in runs.values()]
+    differing = {e: differing_keys([r for r in firsts if r.experiment == e])
+                 for e in dict.fromkeys(record.experiment for record in firsts)}  # fmt: skip
+    return {
+        key: _variant_view(key, records, differing[key[0]], asked.get(key, ""), folder)
+        for key, records in runs.items()
+    }
+
+
+def _variant_view(
+    key: tuple[str, str], records: Sequence[Record], differing: Sequence[str], asked: str,
+    folder: Path,
+) -> VariantView:  # fmt: skip
+    finished = [metrics(record.summary) for record in records if record.state == "finished"]
+    known = finished[0] if finished else {}
+    metric = asked if asked in known else next((m for m in known if "/" in m), "")
+    values = [found[metric] for found in finished if metric in found]
+    own = config_values(records[0]) if differing else {}
+    return VariantView(
+        *key,
+        runs=[run_view(record, folder) for record in records],
+        differs=[f"{name}={own[name]}" for name in differing if name in own],
+        metric=metric,
+        value=str(mean_interval(values)) if values else "",
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ppr.engine.settings import MACHINE_FIELDS
 from ppr.errors import BadRequest, RunFailed, choices
 from ppr.results.files import read_lines
 from ppr.results.select import config_values, named
@@ -17,6 +18,9 @@ from ppr.results.tree import METRICS, Record, Scan
 AXES = ("step", "epoch")
 LABEL_PARTS = 2
 """Variants that differ in more config keys than this are labelled by their id."""
+
+_NOT_SCIENCE = ("seed", "experiment", "scale", "data.root", "results.", "tracker", "launcher",
+                "sweeper", *(f"engine.{name}" for name in MACHINE_FIELDS))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,10 @@ def groups(scan: Scan, words: Sequence[str]) -> list[Group]:
                 seeds = by_variant.setdefault((record.experiment, record.variant), {})
                 seeds[record.seed] = record
         if not by_variant and not singles:
-            raise BadRequest(f"{word}: its runs are published ones, which keep no curves")
+            raise BadRequest(
+                f"{word}: its runs are published ones, which keep no curves; `ppr run` makes one"
+                " that does, `ppr results` shows their values, `ppr plot PAPER/TABLE` draws a table"
+            )
     logged = {key: _with_log(list(seeds.values())) for key, seeds in by_variant.items()}
     variants = [runs for runs in logged.values() if runs]
     labels = _labels([runs[0] for runs in variants])
@@ -89,7 +96,7 @@ def _labels(variants: Sequence[Record]) -> list[str]:
     labels = []
     for record in variants:
         siblings = [other for other in variants if other.experiment == record.experiment]
-        differing = _differing(siblings) if len(siblings) > 1 else []
+        differing = differing_keys(siblings)
         parts = [record.experiment]
         if 0 < len(differing) <= LABEL_PARTS:
             own = config_values(record)
@@ -100,12 +107,18 @@ def _labels(variants: Sequence[Record]) -> list[str]:
     return labels
 
 
-def _differing(variants: Sequence[Record]) -> list[str]:
+def differing_keys(variants: Sequence[Record]) -> list[str]:
+    """The config keys that can change the numbers, less the seed, in which variants differ.
+
+    None where a config is unreadable: a label is not worth failing for.
+    """
     try:
         configs = [config_values(record) for record in variants]
-    except RunFailed:  # a label is not worth failing for: the ids will do
+    except RunFailed:
         return []
-    keys = dict.fromkeys(key for config in configs for key in config if key != "seed")
+    keys = dict.fromkeys(
+        key for config in configs for key in config if not key.startswith(_NOT_SCIENCE)
+    )
     return [key for key in keys if len({repr(config.get(key)) for config in configs}) > 1]
 
 

@@ -83,11 +83,13 @@ class CCEM(Study):
     def measure(self) -> dict[str, dict[str, float]]:
         start = random_sphere(2, self.pairs, self.pairs, seed=self.bench.seed, purpose="ccem")
         u, v = minimise(self._value, start.to(self.bench.device), self.steps)
+        return {"measured": pair_similarities(u, v), "theory": self.theory()}
+
+    def theory(self) -> dict[str, float]:
         s = 1.0
         if isinstance(self.loss, SigLIPLoss):
             s = optimal_positive(self.pairs, float(self.loss.temperature), -float(self.loss.bias))
-        theory = {"positive": s, "negative": lowest_negative(s, self.pairs), "negative_spread": 0.0}
-        return {"measured": pair_similarities(u, v), "theory": theory}
+        return {"positive": s, "negative": lowest_negative(s, self.pairs), "negative_spread": 0.0}
 
     def _value(self, x: Tensor) -> Tensor:
         loss: Tensor = self.loss(x[0], x[1])

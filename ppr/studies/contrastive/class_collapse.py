@@ -99,6 +99,8 @@ class ClassCollapse(Study):
         start = random_sphere(m * n, self.views, m * n, seed=self.bench.seed, purpose="collapse")
         labels = torch.arange(m, device=self.bench.device).repeat_interleave(n)
         found = minimise(lambda z: self.loss(z, labels), start.to(self.bench.device), self.steps)
-        w = within_variance(m, n, self.loss.alpha, self.loss.temperature)
-        theory = {"within": w, "between": 1 - w, "total": 1.0}
-        return {"measured": variances(found, labels), "theory": theory}
+        return {"measured": variances(found, labels), "theory": self.theory()}
+
+    def theory(self) -> dict[str, float]:
+        w = within_variance(self.classes, self.samples, self.loss.alpha, self.loss.temperature)
+        return {"within": w, "between": 1 - w, "total": 1.0}

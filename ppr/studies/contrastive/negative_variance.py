@@ -85,7 +85,7 @@ class NegativeVariance(Study):
             "variance": negatives.var(correction=0).item(),
             "negative": negatives[same].mean().item(),
         }
-        return {"measured": measured, "theory": self._theory()}
+        return {"measured": measured, "theory": self.theory()}
 
     def _begin(self) -> Tensor:
         """Rows that are the batches' one after another."""
@@ -102,7 +102,7 @@ class NegativeVariance(Study):
         parts = zip(u.split(self.batch), v.split(self.batch), strict=True)
         return torch.stack([self.loss(a, b) for a, b in parts]).mean()
 
-    def _theory(self) -> dict[str, float]:
+    def theory(self) -> dict[str, float]:
         if self.start == "random":
             return {}
         weight, target = 0.0, 0.0

@@ -78,8 +78,6 @@ class SigLIPStart(Study):
         zeros = [row.expand(self.pairs, 2) for row in apart]
         loss = siglip(*zeros, **fields).item()
         alone = siglip(*(x[:1] for x in zeros), **fields).item()
-        others = (self.pairs - 1) * math.log1p(math.exp(self.bias))
-        start = math.log1p(math.exp(-self.bias)) + others
         x = random_sphere(2, self.pairs, self.dim, seed=self.bench.seed, purpose="siglip")
         towers = list(x.to(self.bench.device, self.dtype))
         truth, _ = step(partial(matrix_siglip, **fields), [x.double() for x in towers])
@@ -87,7 +85,12 @@ class SigLIPStart(Study):
         matrix, _ = step(partial(matrix_siglip, **fields), towers)
         return {
             "measured": {"loss": loss, "others": 1 - alone / loss},
-            "theory": {"loss": start, "others": others / start},
+            "theory": self.theory(),
             "strips": compare(strips, truth),
             "matrix": compare(matrix, truth),
         }
+
+    def theory(self) -> dict[str, float]:
+        others = (self.pairs - 1) * math.log1p(math.exp(self.bias))
+        start = math.log1p(math.exp(-self.bias)) + others
+        return {"loss": start, "others": others / start}

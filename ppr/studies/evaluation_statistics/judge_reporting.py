@@ -136,6 +136,9 @@ class JudgeReporting(Study):
             "coverage": float(covered.mean()),
             "length": float((report.high - report.low).mean()),
         }
+        return {"measured": measured, "theory": self.theory()}
+
+    def theory(self) -> dict[str, float]:
         theory = {"bias": self._bias()}
         if self.method == "naive":
             theory["coverage"] = naive_coverage(self.theta, self.q0, self.q1, self.answers, self.z)
@@ -143,7 +146,7 @@ class JudgeReporting(Study):
             theory["coverage"] = LEVEL
         if self.method in ("corrected", "human"):
             theory["sd"] = self._sd()
-        return {"measured": measured, "theory": theory}
+        return theory
 
     def _report(self, random: np.random.Generator) -> Report:
         n, m, times = self.answers, self.labels, self.replicates

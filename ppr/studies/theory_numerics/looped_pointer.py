@@ -53,9 +53,9 @@ class LoopedPointer(Study):
         values = 2 * torch.rand(len(codes), 1, generator=random, dtype=torch.float64) - 1
         wrong = (weights - weights.diagonal().diag()).sum(1).max().item()
         error = (weights @ values - values).abs().max().item()
+        return {"measured": {"wrong": wrong, "error": error}, "theory": self.theory()}
+
+    def theory(self) -> dict[str, float]:
         # By expm1 and log1p, or all digits of a small weight would be lost.
         exact = -math.expm1(-self.bits * math.log1p(math.exp(-2 * self.lam)))
-        return {
-            "measured": {"wrong": wrong, "error": error},
-            "theory": {"wrong": exact, "error": 2 * exact},
-        }
+        return {"wrong": exact, "error": 2 * exact}
