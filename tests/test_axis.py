@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from ppr.papers.schema import Paper, parse
 from ppr.report.axis import axis_panel
 from ppr.report.plot import Panel, draw
 from ppr.report.sheet import Sheet, fill, reproduced
-from ppr.report.site_chart import sweep_chart
+from ppr.report.site_chart import axis_chart
 from ppr.results.curves import Curve
 from ppr.results.tree import results_root, scan
 from ppr.run import execute
@@ -27,6 +28,7 @@ TABLE = {
     "scale": "desk",
     "metric": "positive",
     "axis": "temperature t",
+    "quantity": "cosine",
     "best": "none",
     "rows": {
         "measured": {"metric": "measured/${metric}"},
@@ -37,12 +39,18 @@ TABLE = {
     "cell": "experiment=ccem_infonce task.pairs=4 loss.temperature=${column}",
     "seeds": 2,
 }
-CLAIM = {"says": "so it is", "test": "exact", "cells": ["t.measured", "t.theory"]}
+CLAIM: dict[str, object] = {
+    "says": "so it is",
+    "test": "exact",
+    "cells": ["t.measured", "t.theory"],
+}
 
 
 def paper(**changes: object) -> Paper:
     document = {"title": "A paper", "year": 2020, "family": "toy", "tables": {"t": TABLE | changes}}
-    return parse(document | {"claims": {"c": CLAIM | {"precision": 1e-6}}}, "toy", "toy.yaml")
+    rows = document["tables"]["t"]["rows"]  # type: ignore[index]
+    claims = {"c": CLAIM | {"precision": 1e-6}} if "measured" in rows else {}
+    return parse(document | {"claims": claims}, "toy", "toy.yaml")
 
 
 def resolve(words: object) -> tuple[str, str]:
@@ -63,12 +71,15 @@ def test_theory_is_a_line_and_what_is_measured_points(sheet: Sheet) -> None:
     assert panel
     found = [(c.label, c.style, c.index, c.x) for c in panel.curves]
     x = [0.1, 2.0]  # the columns in the order of their numbers
+    [(*theory, smooth), *found] = found
+    assert theory == ["theory", "line", 0]
+    assert len(smooth) > 50
+    assert (smooth[0], smooth[-1]) == (0.1, 2.0)
     assert found == [
-        ("theory", "line", 0, x),
         ("measured", "points", 0, x),  # the colour of its theory
         ("other", "points", 1, x),
     ]
-    assert panel.axis == "temperature t"
+    assert (panel.axis, panel.metric, panel.title) == ("temperature t", "cosine", "Cosines")
     assert (panel.curves[1].n, len(panel.curves[1].half_width or [])) == (2, 2)
 
 
@@ -80,7 +91,41 @@ def test_claims_hold_what_is_measured_against_theory(sheet: Sheet) -> None:
 def test_no_axis_and_no_runs_draw_nothing(own_folders: Path) -> None:
     nothing = Results(resolve, scan(results_root(None)))
     assert axis_panel(fill(paper(), "t", nothing)) is None
-    assert axis_panel(fill(paper(axis=None), "t", nothing)) is None
+    assert axis_panel(fill(paper(axis=None, quantity=None), "t", nothing)) is None
+
+
+OPTIMUM = {
+    "rows": {"theory": {"metric": "theory/${metric}"}},
+    "cell": "experiment=ccem_optimum task.pairs=10 loss.temperature=${column} loss.bias=-${column}",
+}
+
+
+def test_theory_is_the_closed_form_between_the_columns_too(own_folders: Path) -> None:
+    """Of ten pairs: antipodal up to log((N-2)/2)/2, a simplex from (N-1)/N log(N-3), derived."""
+    for t in ("2.0", "0.1"):
+        words = OPTIMUM["cell"].replace("${column}", t).split()  # type: ignore[attr-defined]
+        execute(compose([*words, "task.steps=1"]))
+    steps = {**OPTIMUM, "cell": f"{OPTIMUM['cell']} task.steps=1"}
+    panel = axis_panel(fill(paper(**steps), "t", Results(resolve, scan(results_root(None)))))
+    assert panel
+    (curve,) = panel.curves
+    cold, hot = math.log(4) / 2, 0.9 * math.log(7)
+    for t, s in zip(curve.x, curve.y, strict=True):
+        assert (s == -1.0) == (t <= cold)
+        assert (s == 1.0) == (t >= hot)
+    assert sum(cold < t < hot for t in curve.x) > 10
+
+
+def test_only_values_that_a_field_takes_are_drawn(own_folders: Path) -> None:
+    """Columns of a power of two: what lies between them is no number of columns."""
+    cell = "experiment=looped_pointer task.lam=4.0 task.columns=${column}"
+    for columns in (16, 64):
+        execute(compose(cell.replace("${column}", str(columns)).split()))
+    rows = {"theory": {"metric": "theory/wrong"}}
+    given = paper(rows=rows, columns={"16": "16", "64": "64"}, cell=cell)
+    panel = axis_panel(fill(given, "t", Results(resolve, scan(results_root(None)))))
+    assert panel
+    assert set(panel.curves[0].x) <= {16, 32, 64}
 
 
 def test_columns_of_an_axis_are_numbers() -> None:
@@ -114,7 +159,7 @@ def test_points_are_letters_over_the_line() -> None:
 def test_site_draws_points_without_a_line_and_theory_without_marks() -> None:
     line = Curve(0, "theory", [1, 2], [0, 1], None, 1, "line")
     points = Curve(0, "measured", [1, 2], [0, 1], [0.1, 0.1], 3, "points")
-    theory, measured = sweep_chart("t", Panel("m", "x", [line, points])).lines
+    theory, measured = axis_chart(Panel("m", "x", [line, points])).lines
     assert (bool(theory.path), len(theory.markers)) == (True, 0)
     assert (bool(measured.path), len(measured.markers)) == (False, 2)
 
@@ -127,7 +172,7 @@ def test_command_draws_a_papers_table(own_folders: Path, tmp_path: Path) -> None
     assert "no axis" in str(run(command, ["ccem_siglip/thresholds"]).exception)
     execute(compose(["experiment=ccem_optimum", "task.pairs=5", "loss.bias=-1.0"]))
     text = run(command, ["ccem_siglip/optimum"]).output
-    assert "N = 5, theory" in text
+    assert "a N = 5\n" in text  # one line of the legend with its theory
     file = tmp_path / "optimum.png"
     assert run(command, ["ccem_siglip/optimum", "-o", str(file)]).exit_code == 0
     assert Image.open(file).width > 500

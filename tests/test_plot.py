@@ -90,7 +90,7 @@ def test_null_in_the_log_is_a_gap(tmp_path):
     axis, (curve,) = curves(groups(scan(tmp_path), ["toy"]), "train/loss")
     assert axis == "step"
     assert [math.isnan(y) for y in curve.y] == [False, True, False]
-    assert "train/loss" in draw(Panel("train/loss", axis, [curve]))
+    assert "training loss" in draw(Panel("train/loss", axis, [curve]))
 
 
 def test_no_log_yet(tmp_path):
@@ -162,8 +162,8 @@ def test_command_writes_the_same_figure_twice(root, tmp_path, suffix):
 def test_command_draws_on_the_terminal(root):
     words = ["toy", "--results", str(root), "--metric", "validation/knn/top1"]
     shown = CliRunner().invoke(command, words, catch_exceptions=False).output
-    assert shown.startswith("validation/knn/top1 (fraction of 1)\n")
-    assert "a mean of toy loss.temperature=0.1 (n=3)" in shown
+    assert shown.startswith("k-NN top-1 on validation (fraction of 1)\n")
+    assert "a toy loss.temperature=0.1 (n=3)" in shown
     assert "b toy loss.temperature=0.5" in shown
 
 
@@ -186,6 +186,7 @@ def test_command_refuses_in_one_line(root, tmp_path):
 
 
 def test_units():
-    assert axis_label("validation/knn/top1") == "validation/knn/top1 (fraction of 1)"
-    assert axis_label("train/loss") == "train/loss"
+    assert axis_label("validation/knn/top1") == "k-NN top-1 on validation (fraction of 1)"
+    assert axis_label("retrieval/recall@1") == "retrieval/recall@1 (fraction of 1)"
+    assert axis_label("train/loss") == "training loss"
     assert axis_label("lr") == "learning rate"

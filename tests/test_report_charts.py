@@ -1,22 +1,18 @@
-"""The charts of `ppr report`: drawn to scale, thinned, labelled; which runs make a sweep."""
+"""The charts of `ppr report`: drawn to scale, thinned, labelled."""
 
 from __future__ import annotations
 
 import math
 import re
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
-import yaml
 
 from ppr.report.plot import Panel
-from ppr.report.site_chart import INNER, curve_chart, sweep_chart
-from ppr.report.site_sweep import Sweep, Sweeps
+from ppr.report.site_chart import SMALL, axis_chart, curve_chart
 from ppr.results.curves import Curve
-from ppr.results.tree import Record
 
-# --- charts ---------------------------------------------------------------------------------------
+INNER = SMALL.inner
 
 
 def numbers(path: str) -> list[tuple[float, float]]:
@@ -70,54 +66,22 @@ def test_a_long_curve_is_thinned_and_keeps_its_end() -> None:
 
 def test_tick_labels_do_not_run_into_each_other() -> None:
     x = [0.001 * i for i in range(1, 60)]
-    chart = sweep_chart("t", Panel("m", "lr", [Curve(0, "a", x, x, None, 1)]))
+    chart = axis_chart(Panel("m", "lr", [Curve(0, "a", x, x, None, 1, "points")], title="t"))
     ends = [(tick.at, len(tick.text) * 7) for tick in chart.x_ticks]
     assert len(ends) > 3
     assert all(a + width_a / 2 < b - width_b / 2 for (a, width_a), (b, width_b) in pairwise(ends))
 
 
-# --- sweeps ---------------------------------------------------------------------------------------
-
-
-def record(folder: Path, name: str, config: dict[str, object], value: float) -> Record:
-    path = folder / "e" / name / "seed=0"
-    path.mkdir(parents=True)
-    (path / "config.yaml").write_text(yaml.safe_dump(config))
-    return Record(
-        "e", name, 0, path, "finished", {"scale": "desk", "metrics": {"m": {"v": value}}}, path
-    )
-
-
-def sweeps(records: list[Record], metric: str, rows: dict[str, str]) -> list[Sweep]:
-    return Sweeps(records).find("e", "desk", metric, 100.0, rows)
-
-
-def test_a_sweep_is_of_variants_that_differ_in_one_numeric_field(tmp_path: Path) -> None:
-    grid = [
-        record(
-            tmp_path,
-            f"{i}{j}",
-            {"loss": {"name": name, "t": t}, "engine": {"workers": i, "epochs": 3}},
-            10 * i + j,
-        )
-        for i, name in enumerate(["a", "b"])
-        for j, t in enumerate([0.5, 0.1, 0.2])
+def test_a_series_has_one_line_of_the_legend_and_the_measurements_name() -> None:
+    curves = [
+        Curve(0, "N = 5, theory", [1, 2], [0, 1], None, 1, "line"),
+        Curve(1, "theory alone", [1, 2], [1, 0], None, 1, "line"),
+        Curve(0, "N = 5", [1, 2], [0, 1], [0.1, math.nan], 3, "points"),
     ]
-    alone = record(tmp_path, "99", {"loss": {"name": "c", "t": 0.7}}, 7.0)
-    [found] = sweeps([*grid, alone], "m/v", {"00": "A", "01": "A", "02": "A"})
-    assert found.field == "loss.t"
-    assert [curve.x for curve in found.panel.curves] == [[0.1, 0.2, 0.5]] * 2
-    assert [curve.y for curve in found.panel.curves] == [[100, 200, 0], [1100, 1200, 1000]]
-    assert found.panel.curves[0].label == "A"
-    assert {variant for *_, variant in found.points} == {"00", "01", "02", "10", "11", "12"}
-    assert sweeps([grid[0], alone], "m/v", {}) == []
-    assert sweeps([grid[0], grid[3]], "m/v", {}) == []  # a name is no number
-    slower = record(
-        tmp_path, "98", {"loss": {"name": "c", "t": 0.7}, "engine": {"workers": 9}}, 7.0
-    )
-    busier = record(
-        tmp_path, "97", {"loss": {"name": "c", "t": 0.7}, "engine": {"workers": 8}}, 7.0
-    )
-    assert sweeps([slower, busier], "m/v", {}) == []  # what cannot change the numbers
-    assert sweeps(grid, "m/other", {}) == []
-    assert Sweeps(grid).find("e", "paper", "m/v", 1.0, {}) == []
+    chart = axis_chart(Panel("m", "x", curves, title="What is shown"))
+    assert [(k.name, k.line, k.points) for k in chart.keys] == [
+        ("N = 5 (n=3)", True, True),
+        ("theory alone", True, False),
+    ]
+    assert chart.title == "What is shown"
+    assert chart.lines[2].last == "1.000 (n=3, all equal)"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ppr.engine.settings import MACHINE_FIELDS
+from ppr.config.settings import MACHINE_FIELDS
 from ppr.errors import BadRequest, RunFailed, choices
 from ppr.results.files import read_lines
 from ppr.results.select import config_values, named

@@ -11,7 +11,7 @@ import torch
 
 from ppr import registry
 from ppr.engine.bench import Bench, Outcome
-from ppr.engine.settings import EngineSettings
+from ppr.config.settings import EngineSettings
 
 
 class Study(ABC):
