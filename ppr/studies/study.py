@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from ppr import registry
-from ppr.engine.bench import Bench, Outcome
 from ppr.config.settings import EngineSettings
+from ppr.engine.bench import Bench, Outcome
 
 
 class Study(ABC):
