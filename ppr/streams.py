@@ -1,4 +1,4 @@
-"""Standard output and error that a process can lose, and that print no one's control characters.
+"""Standard output and error that a process can lose, and that print no escapes and no passwords.
 
 What is printed tells of a run and is not the run: after `steady_streams` a write that fails (a
 reader left, a disk is full, a terminal dead) is dropped. A command whose work is what it prints
@@ -6,7 +6,7 @@ asks `lost` at its end.
 
 What is printed may be another's text: a plug-in's docstring, a paper's title, a metric's name. Of
 its characters those that command a terminal go, but for what our own displays write: colours and,
-on a terminal, what a progress bar redraws itself with.
+on a terminal, what a progress bar redraws itself with. URLs lose the passwords that they carry.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import re
 import sys
 from contextlib import suppress
 from typing import Any, TextIO
+
+from ppr.urls import without_userinfo
 
 _GONE = {
     errno.EPIPE,  # no reader
@@ -48,11 +50,11 @@ class _Steady(io.FileIO):
 
 
 class _Inert(io.TextIOWrapper):
-    """Text less what commands a terminal."""
+    """Text less what commands a terminal, and less passwords."""
 
     def write(self, text: str) -> int:
         ours = _ON_TERMINAL if self.isatty() else _IN_FILE
-        super().write(ours.sub(lambda found: found[1] or "", text))
+        super().write(ours.sub(lambda found: found[1] or "", without_userinfo(text)))
         return len(text)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -37,6 +39,21 @@ def put_on_path(monkeypatch, folder, **commands):
     monkeypatch.setenv("PATH", f"{folder}")
 
 
+def hide(monkeypatch, package):
+    """Let a package be as if it were not installed."""
+    version, find_spec = machine.version, services.find_spec
+
+    def no_version(name):
+        if name == package:
+            raise PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(machine, "version", no_version)
+    monkeypatch.setattr(
+        services, "find_spec", lambda name: None if name == package else find_spec(name)
+    )
+
+
 def by_name(findings):
     return {finding.check: finding for finding in findings}
 
@@ -63,15 +80,47 @@ def test_a_machine_in_order(capsys, monkeypatch, tmp_path):
 
 
 def test_every_line_that_is_amiss_says_what_to_do(capsys, monkeypatch, tmp_path):
-    monkeypatch.delenv("WANDB_API_KEY")
     monkeypatch.setenv("PPR_DATA", str(tmp_path / "absent"))
     put_on_path(monkeypatch, tmp_path / "bin", sinfo="exit 1")
     assert command.main([], standalone_mode=False) == 0
     lines = capsys.readouterr().out.splitlines()
     amiss = [index for index, line in enumerate(lines) if line.startswith("warning")]
-    assert len(amiss) == 4  # the data, SLURM, the key, the server
+    assert len(amiss) == 3  # the data, SLURM, the server
     assert all("->" in lines[index + 1] for index in amiss)
-    assert lines[-1] == "4 warnings"
+    assert lines[-1] == "3 warnings"
+
+
+def test_a_laptop_without_a_cluster_and_an_account_is_well(capsys, monkeypatch, tmp_path):
+    monkeypatch.delenv("WANDB_API_KEY")
+    for package in ("submitit", "wandb"):
+        hide(monkeypatch, package)
+    put_on_path(monkeypatch, tmp_path / "bin")
+    assert command.main([], standalone_mode=False) == 0
+    said = capsys.readouterr().out
+    assert said.endswith("all is well\n")
+    for package, extra in (("submitit", "slurm"), ("wandb", "wandb")):
+        (line,) = [line for line in said.splitlines() if line.split()[1] == package]
+        assert line.split("  ")[0] == "ok"
+        assert f"pip install 'ppr[{extra}]'" in said
+    assert "wandb server" not in said
+
+
+def test_submitit_is_missed_once_where_there_is_a_cluster(monkeypatch, tmp_path):
+    hide(monkeypatch, "submitit")
+    put_on_path(monkeypatch, tmp_path / "bin", sbatch="", squeue="", sinfo="echo 'a|up|1'")
+    found = [*machine.versions(), *services.cluster()]
+    assert [(f.check, f.state) for f in found if "submitit" in f.check + f.says + f.advice] == [
+        ("submitit", "warning")
+    ]
+
+
+def test_no_password_of_a_url_is_told(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("WANDB_BASE_URL", "http://someone:hunter2@127.0.0.1:9")
+    put_on_path(monkeypatch, tmp_path / "bin")
+    command.main([], standalone_mode=False)
+    said = capsys.readouterr().out
+    assert "http://127.0.0.1:9" in said
+    assert not {"someone", "hunter2"} & set(re.findall(r"\w+", said))
 
 
 def test_without_torch_and_a_place_for_results_it_still_answers(tmp_path):

@@ -90,6 +90,13 @@ def test_what_is_printed_commands_no_terminal(text):
     assert file.getvalue().decode() == "".join(harmless) + "a]0;titleb[2J31mcd"
 
 
+def test_no_password_of_a_url_is_printed():
+    file = io.BytesIO()
+    stream = streams._Inert(file, encoding="utf-8")
+    print("at https://someone:hunter2@host/x", file=stream, flush=True)
+    assert file.getvalue() == b"at https://host/x\n"
+
+
 def test_our_own_colours_and_bars_stay(monkeypatch):
     file = io.BytesIO()
     stream = streams._Inert(file, encoding="utf-8", newline="")

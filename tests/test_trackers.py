@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -19,11 +22,13 @@ from ppr import registry
 from ppr.cli.track import command as track
 from ppr.config.compose import compose
 from ppr.errors import BadRequest, RunFailed
+from ppr.results.failure import reason
 from ppr.results.files import read_json, read_lines
 from ppr.results.lock import RunBusy, claim, is_held
-from ppr.run import run_directory
+from ppr.run import execute, run_directory
 from ppr.trackers import live, wandb_account
 from ppr.trackers.tail import Mark, Rewritten, Tail
+from ppr.urls import without_userinfo
 
 pytest_plugins = ("sweeping",)
 
@@ -166,6 +171,114 @@ def test_without_a_key_it_is_refused_before_training(ppr, command):
     for part in ("https://api.wandb.ai", "wandb login", "WANDB_API_KEY", "tracker.mode=offline"):
         assert part in done.error
     assert not Path(os.environ["PPR_RESULTS"]).exists()
+
+
+def test_without_wandb_one_line_says_how_to_get_it(ppr, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *a: None if name == "wandb" else find(name, *a)
+    )
+    done = ppr("run", *OFFLINE)
+    assert (done.code, done.error) == (2, "tracker=wandb needs wandb: pip install 'ppr[wandb]'")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (['tracker.tags=[""]'], "tracker.tags: '': W&B takes tags of 1 to 64 characters"),
+        ([f"tracker.tags=[{'x' * 65}]"], "W&B takes tags of 1 to 64 characters"),
+        (["tracker.project=a/b"], r"tracker.project='a/b': W&B takes at most 128 characters"),
+        ([f"tracker.project={'x' * 129}"], "W&B takes at most 128 characters"),
+        (["tracker.folder=/dev/null/x"], "tracker.folder=/dev/null/x: cannot be written (Not a d"),
+        (["tracker.folder=/proc/self"], "tracker.folder=/proc/self: cannot be written ("),
+    ],
+)
+def test_what_wandb_would_refuse_is_refused_before_training(ppr, words, said):
+    done = ppr("run", *OFFLINE, *words)
+    assert done.code == 2
+    assert said in done.error
+    assert not Path(os.environ["PPR_RESULTS"]).exists()
+
+
+def test_pprs_own_tags_are_cut_to_what_wandb_takes(ppr):
+    name = "sweep_toy_" + "x" * 59
+    text = (ppr.configs / "experiment" / "sweep_toy.yaml").read_text()
+    (ppr.configs / "experiment" / f"{name}.yaml").write_text(text)
+    words = [f"experiment={name}", "seed=0"]
+    assert len(name) == 69
+    execute(compose([*words, *OFFLINE]))
+    live.finish()
+    folder = run_directory(compose(words))
+    assert list(record_of(folder).run.tags) == [name[:64], "desk"]
+
+
+def test_a_folder_that_is_lost_later_is_told_and_nothing_goes_elsewhere(ppr, tmp_path):
+    folder, lost = finished(ppr), tmp_path / "lost"
+    node = compose([*TOY, *OFFLINE, f"tracker.folder={lost}/mine"])["tracker"]
+    tracker = registry.make("tracker", node)
+    tracker.check()
+    shutil.rmtree(lost)
+    lost.touch()
+    over = threading.Event()
+    over.set()
+    with pytest.raises(BadRequest, match="cannot be written"):
+        tracker.replay(folder, over)
+    assert tracker.sent(folder) == {}
+
+
+@pytest.mark.parametrize(
+    ("environment", "words", "expected"),
+    [
+        ({}, [], ("online", "ppr", None)),
+        ({"WANDB_MODE": "offline"}, [], ("offline", "ppr", None)),
+        ({"WANDB_MODE": "dryrun"}, [], ("offline", "ppr", None)),
+        ({"WANDB_MODE": "offline"}, ["tracker.mode=online"], ("online", "ppr", None)),
+        ({"WANDB_MODE": "disabled"}, ["tracker.mode=offline"], ("offline", "ppr", None)),
+        ({"WANDB_PROJECT": "p", "WANDB_ENTITY": "e"}, [], ("online", "p", "e")),
+        ({"WANDB_PROJECT": "p"}, ["tracker.project=q"], ("online", "q", None)),
+    ],
+)
+def test_wandbs_variables_hold_where_no_word_does(monkeypatch, environment, words, expected):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    tracker = registry.make("tracker", compose(["tracker=wandb", *words])["tracker"])
+    assert (tracker.mode, tracker.project, tracker.entity) == expected
+
+
+def test_wandb_disabled_is_refused_in_a_line(ppr, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    done = ppr("run tracker=wandb")
+    assert done.code == 2
+    assert done.error.startswith("tracker=wandb: WANDB_MODE=disabled; leave the tracker out")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("at http://user:pa@ss@host:80/x, then", "at http://host:80/x, then"),
+        ("https://token@host/a@b?c=d@e", "https://host/a@b?c=d@e"),
+        ("https://host/@someone a@b.org", "https://host/@someone a@b.org"),
+    ],
+)
+def test_urls_lose_their_userinfo(text, shown):
+    assert without_userinfo(text) == shown
+    assert reason(RunFailed(text)) == shown
+
+
+def test_no_password_of_a_url_is_told_or_kept(ppr, monkeypatch):
+    monkeypatch.setenv("WANDB_BASE_URL", "http://someone:hunter2@127.0.0.1:9")
+    monkeypatch.setenv("HTTP_PROXY", "http://someone:hunter2@127.0.0.1:9")
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    online = start(ppr, "tracker=wandb")
+    assert "cannot reach http://127.0.0.1:9" in online.stderr
+    replay = "from ppr.cli.main import main; main()"
+    command = [sys.executable, "-c", replay, "track", str(folder_of()), *OFFLINE]
+    offline = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert "hunter2" not in online.stdout + online.stderr + offline.stdout + offline.stderr
+    root = Path(os.environ["PPR_RESULTS"])
+    files = [file for file in root.rglob("*") if file.is_file()]
+    assert any(file.suffix == ".wandb" for file in files)
+    assert not [file for file in files if b"hunter2" in file.read_bytes()]
 
 
 def test_the_tracker_is_not_in_the_run_id():

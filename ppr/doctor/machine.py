@@ -13,11 +13,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import ppr
-from ppr.doctor.finding import Finding
+from ppr.doctor.finding import Finding, State
 from ppr.errors import PprError
 
-_NEEDED = ("torch", "torchvision", "hydra-core", "datasets", "wandb")
-_OPTIONAL = {"submitit": "launcher=slurm", "optuna": "sweeper=optuna", "timm": "model=timm/…"}
+_NEEDED = ("torch", "torchvision", "hydra-core", "datasets")
+_OPTIONAL = {
+    "optuna": "sweeper=optuna", "submitit": "launcher=slurm", "timm": "model=timm/…",
+    "wandb": "tracker=wandb",
+}  # fmt: skip
+_EXTRAS = {"submitit": "slurm", "optuna": "search"}
 _GB = 1e9
 _LITTLE_GB, _NO_GB = 2.0, 0.05
 
@@ -30,7 +34,11 @@ def versions() -> Iterator[Finding]:
         yield Finding(package, "ok" if found else "problem", found or "not installed", again)
     for package, purpose in _OPTIONAL.items():
         found = _version(package)
-        yield Finding(package, "ok", found or f"not installed; only {purpose} needs it")
+        get = "" if found else f"pip install 'ppr[{_EXTRAS.get(package, package)}]'"
+        # Where there is a cluster, its launcher is meant to work.
+        wanted = package == "submitit" and shutil.which("sbatch") is not None
+        state: State = "warning" if wanted and not found else "ok"
+        yield Finding(package, state, found or f"not installed; {purpose} needs it", get)
 
 
 def _version(package: str) -> str | None:

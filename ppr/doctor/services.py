@@ -24,8 +24,6 @@ def cluster() -> Iterator[Finding]:
         says = f"{', '.join(lacking)}: not on PATH"
         yield Finding("slurm", "warning", says, "launcher=slurm needs SLURM's client commands")
         return
-    if find_spec("submitit") is None:
-        yield Finding("submitit", "warning", "not installed", "pip install 'ppr[slurm]'")
     try:
         rows = slurm("sinfo", "-h", "-o", "%R|%a|%D", timeout=_SECONDS).split()
     except PprError as error:
@@ -53,14 +51,16 @@ def wandb() -> Iterator[Finding]:
     """Whether `tracker=wandb` can be online; the key itself is not looked at."""
     from ppr.trackers.wandb_account import base_url, has_key, unreachable
 
-    if has_key():
-        yield Finding("wandb key", "ok", f"set for {base_url()}")
-    else:
-        login = "wandb login, or set WANDB_API_KEY; without: tracker.mode=offline"
-        yield Finding("wandb key", "warning", f"none for {base_url()}", login)
-    reason = unreachable(_SECONDS)
+    if find_spec("wandb") is None:
+        return  # as `versions` says
+    if not has_key():
+        login = "for tracker=wandb: wandb login, or WANDB_API_KEY, or tracker.mode=offline"
+        yield Finding("wandb key", "ok", f"none for {base_url()}", login)
+        return
+    yield Finding("wandb key", "ok", f"set for {base_url()}")
+    failure = unreachable(_SECONDS)
     offline = "tracker.mode=offline, and `ppr track` where there is a network"
-    if reason:
-        yield Finding("wandb server", "warning", reason.removeprefix("W&B: "), offline)
+    if failure:
+        yield Finding("wandb server", "warning", failure.removeprefix("W&B: "), offline)
     else:
         yield Finding("wandb server", "ok", f"{base_url()} answers")

@@ -10,6 +10,7 @@ from pathlib import Path
 from ppr.errors import PprError, RunFailed
 from ppr.results.files import check_as, read_json, write_json
 from ppr.results.tree import FAILURE, PRUNED, SUMMARY, claim
+from ppr.urls import without_userinfo
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Failure:
 
 def reason(error: BaseException) -> str:
     """An error on one line: ppr's own say all, others need their type."""
-    text = " ".join(str(error).split())
+    text = without_userinfo(" ".join(str(error).split()))
     if isinstance(error, PprError):
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

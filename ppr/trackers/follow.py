@@ -15,7 +15,7 @@ import threading
 from pathlib import Path
 
 from ppr import registry
-from ppr.errors import PprError
+from ppr.results.failure import reason
 
 _PATIENCE = 60.0
 """Seconds that it goes on after the run: nobody else would end it."""
@@ -33,8 +33,7 @@ def main() -> int:
     try:
         registry.make("tracker", json.loads(node)).replay(Path(folder), over)
     except Exception as error:  # whatever it is, the run must hear of it and go on
-        text = " ".join(str(error).split())
-        print(text if isinstance(error, PprError) else f"{type(error).__name__}: {text}")
+        print(reason(error))
         return 1
     return 0
 

@@ -27,17 +27,28 @@ from ppr.errors import BadRequest, PprError, RunFailed
 from ppr.fields import Literal
 from ppr.registry import component
 from ppr.results import tree
+from ppr.results.failure import reason
 from ppr.results.files import check_as, read_object, write_json
 from ppr.results.lock import holder
 from ppr.results.summary import read_summary
 from ppr.trackers.tail import Mark, Rewritten, Tail
-from ppr.trackers.wandb_account import base_url, has_key, named_url, unreachable
+from ppr.trackers.wandb_account import (
+    base_url,
+    environment_mode,
+    has_key,
+    named_url,
+    require_writable,
+    unreachable,
+)
 from ppr.trackers.wandb_result import log_result
+from ppr.urls import without_userinfo
 
 FOLDER = "wandb"
 """In the run directory: what has been sent, and W&B's own files."""
 SENT = "sent.json"
 _LOOK_SECONDS = 1.0
+# W&B's own limits: validate_run_tags and validate_project in wandb/sdk/wandb_settings.py, 0.31.
+_LONGEST_TAG, _LONGEST_PROJECT, _NOT_IN_PROJECT = 64, 128, "/\\#?%:"
 
 
 @dataclass(frozen=True)
@@ -55,8 +66,10 @@ class _Sent:
 class Wandb:
     """
     Args:
-        project, entity: where the runs appear; entity unset: the account's own.
-        mode: offline writes a record that `wandb sync` uploads later.
+        project: where the runs appear; unset: WANDB_PROJECT, else ppr.
+        entity: whose project it is; unset: WANDB_ENTITY, else the account's own.
+        mode: offline writes a record that `wandb sync` uploads later; unset: WANDB_MODE, else
+            online.
         group: unset: the sweep that the run is part of.
         tags: beside the experiment and the scale, which every run has.
         folder: for W&B's own files; unset: the run directory.
@@ -65,24 +78,39 @@ class Wandb:
     def __init__(
         self,
         *,
-        project: str = "ppr",
+        project: str | None = None,
         entity: str | None = None,
-        mode: Literal["online", "offline"] = "online",
+        mode: Literal["online", "offline"] | None = None,
         group: str | None = None,
         tags: list[str] = [],  # noqa: B006  a field's default is a literal, and is not changed
         folder: str | None = None,
     ) -> None:
-        self.project, self.entity, self.mode = project, entity, mode
+        self.project = project or os.environ.get("WANDB_PROJECT") or "ppr"
+        self.entity = entity or os.environ.get("WANDB_ENTITY") or None
+        self.mode = mode or environment_mode()
         self.group, self.tags, self.folder = group, tags, folder
 
     def check(self) -> None:
         """Refuse what cannot work, before anything is trained.
 
         Raises:
-            BadRequest: wandb is not installed, or it is to be online and has no key.
+            BadRequest: wandb is not installed, takes no such name, cannot write to `folder`, or is
+                to be online and has no key.
         """
         if importlib.util.find_spec("wandb") is None:
-            raise BadRequest("tracker=wandb needs wandb: pip install wandb")
+            raise BadRequest("tracker=wandb needs wandb: pip install 'ppr[wandb]'")
+        if len(self.project) > _LONGEST_PROJECT or set(self.project) & set(_NOT_IN_PROJECT):
+            raise BadRequest(
+                f"tracker.project={self.project!r}: W&B takes at most {_LONGEST_PROJECT} "
+                f"characters and none of {' '.join(_NOT_IN_PROJECT)}"
+            )
+        for tag in self.tags:
+            if not 0 < len(tag) <= _LONGEST_TAG:
+                raise BadRequest(
+                    f"tracker.tags: {tag!r}: W&B takes tags of 1 to {_LONGEST_TAG} characters"
+                )
+        if self.folder:
+            require_writable(Path(self.folder).expanduser())
         if self.mode == "online" and not has_key():
             raise BadRequest(
                 f"tracker=wandb: no key for {base_url()}; run `wandb login`, set WANDB_API_KEY, "
@@ -99,8 +127,8 @@ class Wandb:
         while not (folder / tree.CONFIG).exists():  # it is written when the data has been read
             if over.wait(_LOOK_SECONDS):
                 return ""
-        if self.mode == "online" and (reason := unreachable()):
-            raise RunFailed(reason)
+        if self.mode == "online" and (failure := unreachable()):
+            raise RunFailed(failure)
         with ExitStack() as held:
             self._claim(folder, held, patient=not over.is_set())
             while True:
@@ -111,8 +139,7 @@ class Wandb:
                 except PprError:
                     raise
                 except Exception as error:  # W&B's client raises what its libraries do
-                    said = " ".join(f"{type(error).__name__}: {error}".split())
-                    raise RunFailed(f"W&B ({base_url()}): {said}") from error
+                    raise RunFailed(f"W&B ({base_url()}): {reason(error)}") from error
 
     @staticmethod
     def _claim(folder: Path, held: ExitStack, patient: bool) -> None:
@@ -160,7 +187,8 @@ class Wandb:
         tail = Tail(folder / tree.METRICS, mark)
         first = tail.read()  # before W&B is asked: it may show that all must be sent anew
         run = self._open(folder, resume=bool(before))
-        where = str(Path(run.dir).parent) if self.mode == "offline" else str(run.url)
+        offline = self.mode == "offline"
+        where = str(Path(run.dir).parent) if offline else without_userinfo(str(run.url))
         self._note(folder, tail.mark, where)
         complete = ended = False
         try:
@@ -187,13 +215,16 @@ class Wandb:
 
     def _open(self, folder: Path, resume: bool) -> Any:
         os.environ.setdefault("WANDB_SILENT", "true")  # the setting alone lets some lines through
+        if named := named_url():
+            os.environ["WANDB_BASE_URL"] = named  # for W&B's own, without a password
         import wandb
 
         values = tree.read_config(folder)
         name = "/".join(folder.resolve().parts[-3:])
         identity = _run_id(folder, values)
+        own = values["experiment"], values["scale"]
         root = Path(self.folder).expanduser() if self.folder else folder
-        root.mkdir(parents=True, exist_ok=True)
+        require_writable(root)
         settings = wandb.Settings(
             console="off",
             silent=True,
@@ -203,7 +234,7 @@ class Wandb:
             x_disable_stats=True,
             x_save_requirements=False,
         )
-        if named := named_url():
+        if named:
             settings.base_url = named  # W&B reads the environment once a process
         run = wandb.init(
             project=self.project,
@@ -213,7 +244,7 @@ class Wandb:
             name=name,
             group=self.group or _sweep(folder, values, identity),
             job_type=values["task"]["name"],
-            tags=list(dict.fromkeys([values["experiment"], values["scale"], *self.tags])),
+            tags=list(dict.fromkeys([*(tag[:_LONGEST_TAG] for tag in own), *self.tags])),
             config=values,
             dir=str(root),
             # Unset, W&B puts the new run in the place of one with the same id.

@@ -6,17 +6,29 @@ import configparser
 import netrc
 import os
 import socket
+import tempfile
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
+
+from ppr.errors import BadRequest
+from ppr.urls import without_userinfo
 
 _PUBLIC = ("https://api.wandb.ai", "https://api.forge.coreweave.com")
 """The public server by its names: FORGE_HOSTS in wandb/sdk/lib/urls.py of wandb 0.31."""
 
 
+Mode = Literal["online", "offline"]
+_MODES: dict[str, Mode] = {"online": "online", "offline": "offline", "dryrun": "offline"}
+
+
 def named_url() -> str | None:
-    """The server that the user names: WANDB_BASE_URL, else what `wandb login --host` noted."""
-    folder = Path(os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb").expanduser()
+    """The server that the user names: WANDB_BASE_URL, else what `wandb login --host` noted.
+
+    Without userinfo, which W&B does not use: it signs in with the key.
+    """
+    folder = Path(os.path.expanduser(os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb"))
     settings = configparser.ConfigParser(interpolation=None)
     try:
         settings.read(folder / "settings", encoding="utf-8")
@@ -24,7 +36,7 @@ def named_url() -> str | None:
     except (configparser.Error, UnicodeDecodeError):
         noted = None
     named = os.environ.get("WANDB_BASE_URL") or noted
-    return named.rstrip("/") if named else None
+    return without_userinfo(named).rstrip("/") if named else None
 
 
 def base_url() -> str:
@@ -39,10 +51,10 @@ def has_key() -> bool:
     servers = _PUBLIC if base_url() in _PUBLIC else (base_url(),)
     hosts = [urlsplit(server).hostname or "" for server in servers]
     named = os.environ.get("NETRC")
-    files = [Path(named)] if named else [Path.home() / ".netrc", Path.home() / "_netrc"]
+    files = [named] if named else ["~/.netrc", "~/_netrc"]
     for file in files:
         try:
-            keys = netrc.netrc(str(file.expanduser()))
+            keys = netrc.netrc(os.path.expanduser(file))
             if any(keys.authenticators(host) for host in hosts):
                 return True
         except (OSError, netrc.NetrcParseError):
@@ -65,3 +77,34 @@ def unreachable(timeout: float = 5.0) -> str:
 def _address() -> tuple[str, int]:
     parts = urlsplit(base_url())
     return parts.hostname or "", parts.port or (80 if parts.scheme == "http" else 443)
+
+
+def environment_mode() -> Mode:
+    """The mode that WANDB_MODE names, for where no word does.
+
+    Raises:
+        BadRequest: it names one that ppr has no use for.
+    """
+    named = os.environ.get("WANDB_MODE") or "online"
+    if named not in _MODES:
+        raise BadRequest(
+            f"tracker=wandb: WANDB_MODE={named}; leave the tracker out, or say tracker.mode=online "
+            "or tracker.mode=offline"
+        )
+    return _MODES[named]
+
+
+def require_writable(folder: Path) -> None:
+    """W&B would write elsewhere, to the folder of temporary files, without a word.
+
+    Raises:
+        BadRequest: nothing can be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise BadRequest(
+            f"tracker.folder={folder}: cannot be written ({error.strerror or error})"
+        ) from None
