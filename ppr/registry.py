@@ -93,7 +93,7 @@ def component(
 
 @dataclass(frozen=True)
 class Field:
-    """One config field: its name, type as written, evaluated type and default."""
+    """One config field: its name, type as written, type and default."""
 
     name: str
     annotation: str
@@ -146,13 +146,23 @@ def add_plugin(path: str | Path) -> None:
     where = Path(path).expanduser().resolve()
     if not where.exists():
         raise BadRequest(f"plug-in {where}: no such file or folder")
+    if where.is_file():
+        _parse(where)  # said now, of a file that is named; others of a folder may be anything
     files = [where] if where.is_file() else sorted(where.rglob("*.py"))
-    known = [file for file in files if _MARK.search(file.read_text(encoding="utf-8"))]
+    known = [file for file in files if _MARK.search(_text(file))]
     if not known:
         raise BadRequest(f'plug-in {where}: no class or function marked @component("<kind>")')
     _plugin_files.extend(file for file in known if file not in _plugin_files)
     _index.cache_clear()
     describe.cache_clear()
+
+
+def _text(path: Path) -> str:
+    """A source file's text; nothing where it is no file (a pipe would be waited for) or no text."""
+    try:
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def plugin_files() -> list[Path]:
@@ -173,7 +183,7 @@ def _sources() -> Iterator[Path]:
 def _index() -> dict[str, dict[str, Path]]:
     index: dict[str, dict[str, Path]] = {kind: {} for kind in KINDS}
     for path in _sources():
-        for mark in _MARK.finditer(path.read_text(encoding="utf-8")):
+        for mark in _MARK.finditer(_text(path)):
             kind, name = mark["kind"], mark["name"] or path.stem
             if kind not in KINDS:
                 raise BadRequest(f"{path}: @component({kind!r}): {choices(kind, KINDS)}")
@@ -205,7 +215,12 @@ def find(kind: str, name: str) -> Path:
 
 @cache
 def _parse(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    try:
+        return ast.parse(path.read_bytes(), filename=str(path))
+    except SyntaxError as error:
+        raise BadRequest(f"{path}:{error.lineno or 1}: not Python: {error.msg}") from None
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise BadRequest(f"{path}: not Python: {error}") from None
 
 
 @cache
@@ -218,6 +233,7 @@ def describe(kind: str, name: str) -> Spec:
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and _is_marked(
             node, kind, family, path
         ):
+            _refuse_circle(node, path)
             own_doc = ast.get_docstring(node) or ""
             doc = "\n\n".join(filter(None, (ast.get_docstring(module), own_doc)))
             declared = _declared(node, kind, path)
@@ -225,22 +241,33 @@ def describe(kind: str, name: str) -> Spec:
     raise BadRequest(f"{path}: no top-level class or function is marked @component({kind!r})")
 
 
+def _refuse_circle(
+    node: ast.ClassDef | ast.FunctionDef, path: Path, below: tuple[tuple[Path, str], ...] = ()
+) -> None:
+    if (path, node.name) in below:
+        raise BadRequest(f"{path}:{node.lineno}: class {node.name} inherits from itself")
+    for base in node.bases if isinstance(node, ast.ClassDef) else ():
+        found = _class_of(ast.unparse(base), path)
+        if found is not None:
+            _refuse_circle(*found, (*below, (path, node.name)))
+
+
 def _is_marked(node: ast.ClassDef | ast.FunctionDef, kind: str, name: str, path: Path) -> bool:
     for mark in _marks(node, kind):
-        named = {word.arg: word.value for word in mark.keywords}
-        if (ast.literal_eval(named["name"]) if "name" in named else path.stem) == name:
-            return True
+        written = {word.arg: word.value for word in mark.keywords}
+        match written.get("name", ast.Constant(path.stem)):
+            case ast.Constant(value=named) if named == name:
+                return True
     return False
 
 
 def _marks(node: ast.ClassDef | ast.FunctionDef, kind: str) -> list[ast.Call]:
-    return [
-        mark
-        for mark in node.decorator_list
-        if isinstance(mark, ast.Call)
-        and ast.unparse(mark.func) == "component"
-        and ast.literal_eval(mark.args[0]) == kind
-    ]
+    found = []
+    for mark in node.decorator_list:
+        match mark:
+            case ast.Call(func=ast.Name(id="component"), args=[ast.Constant(value=said)]):
+                found += [mark] if said == kind else []
+    return found
 
 
 def _declared(
@@ -319,22 +346,21 @@ def _defined_below(folder: Path, name: str) -> tuple[ast.ClassDef, Path] | None:
 
 def _keywords(maker: ast.FunctionDef, path: Path) -> dict[str, Field]:
     """The keyword-only parameters of a function, as fields."""
-    import ppr.fields
+    from ppr.fields import type_of
 
-    vocabulary = vars(ppr.fields)
     fields = {}
     for argument, default in zip(maker.args.kwonlyargs, maker.args.kw_defaults, strict=True):
         where = f"{path}:{argument.lineno}: field {argument.arg!r}"
         if argument.annotation is None:
             raise BadRequest(f"{where} has no type")
-        written = ast.unparse(argument.annotation)
         try:
-            kind = eval(written, dict(vocabulary))
-        except NameError as error:
-            raise BadRequest(f"{where}: {error}; use the types of ppr.fields") from None
+            written = ast.unparse(argument.annotation)
+            kind = type_of(argument.annotation)
+        except (ValueError, TypeError, SyntaxError, RecursionError) as error:
+            raise BadRequest(f"{where}: {error}") from None
         try:
             value = REQUIRED if default is None else ast.literal_eval(default)
-        except ValueError:
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
             raise BadRequest(f"{where}: the default must be a literal") from None
         fields[argument.arg] = Field(argument.arg, written, kind, value)
     return fields
