@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ppr.config.compose import parse
+from ppr.config.overrides import parse
 from ppr.sweepers.space import read_axes
 
 RATE = "task.rate=tag(log,interval(0.1,10))"

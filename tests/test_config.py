@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ppr.config import places
-from ppr.config.compose import compose, expand
+from ppr.config.compose import compose
 from ppr.config.identity import variant_id
+from ppr.config.overrides import expand
 from ppr.config.places import add_config_dir
 from ppr.config.settings import MACHINE_FIELDS
 from ppr.config.yaml_files import read_yaml

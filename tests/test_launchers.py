@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ppr.config.compose import compose, parse
+from ppr.config.compose import compose
+from ppr.config.overrides import parse
 from ppr.engine.interrupts import stop_on_signal
 from ppr.errors import BadRequest
 from ppr.launchers import plan, pool

@@ -14,7 +14,8 @@ import pytest
 from optuna.trial import TrialState
 from sweep_space import RATE, score
 
-from ppr.config.compose import compose, parse
+from ppr.config.compose import compose
+from ppr.config.overrides import parse
 from ppr.engine.bench import Watcher
 from ppr.engine.interrupts import Pruned
 from ppr.errors import RunFailed

@@ -37,7 +37,7 @@ def option_body(option: str) -> Mapping[str, Any]:
 @lru_cache(maxsize=4096)
 def _body(group: str, file: Path, *_: int) -> Mapping[str, Any]:
     body = read_yaml(file)
-    where = _text_with_resolver(body, "")
+    where = resolver_call(body, "")
     if where is not None:
         raise BadRequest(f"{file}: {where}: config is data; a reference is ${{group.field}}")
     if group in WHOLE:
@@ -112,7 +112,7 @@ def lineage(name: str, below: tuple[str, ...] = ()) -> dict[str, list[str]]:
     return {group: chosen for group, chosen in (found | own).items() if chosen}
 
 
-def _text_with_resolver(node: Any, where: str) -> str | None:
+def resolver_call(node: Any, where: str) -> str | None:
     """The place of the first text that calls a resolver."""
     if isinstance(node, str):
         return f"{where}={node!r}" if RESOLVER.search(node) else None
@@ -123,4 +123,4 @@ def _text_with_resolver(node: Any, where: str) -> str | None:
         parts = ((where, part) for part in node)
     else:
         return None
-    return next((found for at, part in parts if (found := _text_with_resolver(part, at))), None)
+    return next((found for at, part in parts if (found := resolver_call(part, at))), None)

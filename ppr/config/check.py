@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,10 +33,36 @@ def check_fields(spec: Spec, values: Mapping[str, Any], where: str) -> None:
 
 
 def check_value(field: Field, value: Any, where: str) -> None:
+    """Refuse a value that is not of the field's type, or that no record could hold.
+
+    Raises:
+        BadRequest: names the field, the value and what is allowed.
+    """
     try:
         field.adapter.validate_python(value, strict=True)
     except ValidationError as error:
-        raise BadRequest(f"{where}={value!r}: {explain(error)}") from None
+        said = explain(error)
+        number = isinstance(value, int | float) and "string" in said
+        remedy = f"""; as text: '{where}="{value}"'""" if number else ""
+        raise BadRequest(f"{where}={value!r}: {said}{remedy}") from None
+    what = _unfit(value)
+    if what is not None:
+        none = "; null is none" if "None" in field.annotation else ""
+        raise BadRequest(f"{where}={value!r}: {what} ({field.annotation}){none}")
+
+
+def _unfit(value: Any) -> str | None:
+    """What keeps a value out of JSON or of a table: numbers without end, or of over 64 bits."""
+    match value:
+        case Mapping():
+            return next(filter(None, map(_unfit, value.values())), None)
+        case list():
+            return next(filter(None, map(_unfit, value)), None)
+        case float() if not math.isfinite(value):
+            return "must be finite"
+        case int() if not -(2**63) <= value < 2**63:
+            return "must be within 64 bits"
+    return None
 
 
 def explain(error: ValidationError) -> str:

@@ -8,7 +8,6 @@ sweep over values composes once.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,21 +18,22 @@ from typing import Any
 from hydra import compose as hydra_compose
 from hydra import initialize
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException, OverrideParseException
+from hydra.core.override_parser.types import Override, Quote, QuotedString, ValueType
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ppr.config.bodies import option_body
+from ppr.config.bodies import option_body, resolver_call
 from ppr.config.identity import run_id, variant_id
+from ppr.config.overrides import option_text, parse
 from ppr.config.places import config_file, config_folders, groups, options
-from ppr.config.schema import check_config
+from ppr.config.schema import SCALES, check_config
 from ppr.config.source import PRIMARY
 from ppr.errors import BadRequest, choices
 
 _ADDING = {"experiment", "scale", "evaluator"}  # groups whose options add to what is there
+_LISTED = {"evaluator"}  # groups of which several options, or none, are chosen
 
 
 @dataclass(frozen=True)
@@ -75,34 +75,6 @@ def _hydra() -> Iterator[None]:
         GlobalHydra.instance().clear()
 
 
-def parse(words: Sequence[str]) -> list[Override]:
-    """Hydra's override grammar, its errors on one line."""
-    parser = OverridesParser.create()
-    parsed = []
-    for word in words:
-        try:
-            parsed.extend(parser.parse_overrides([word]))
-        except (OverrideParseException, HydraException) as error:
-            reason = " ".join(str(error).split())
-            what = "expected key=value, +key=value, ~key or group=option"
-            raise BadRequest(f"cannot read {word!r}: {what} ({reason})") from None
-    return parsed
-
-
-def expand(words: Sequence[str]) -> list[list[str]]:
-    """A sweep's words as one list of words a run, in the order of the written product."""
-    axes: list[list[str]] = []
-    for override in parse(words):
-        if override.is_sweep_override():
-            key = override.input_line.split("=", 1)[0] if override.input_line else ""
-            axes.append([f"{key}={value}" for value in override.sweep_string_iterator()])
-        else:
-            axes.append([override.input_line or ""])
-        if not axes[-1]:
-            raise BadRequest(f"{override.input_line}: an empty sweep")
-    return [list(point) for point in itertools.product(*axes)]
-
-
 def compose(words: Sequence[str] = ()) -> Config:
     """Compose, check and complete the config that `words` ask for.
 
@@ -113,7 +85,11 @@ def compose(words: Sequence[str] = ()) -> Config:
     values: list[Override] = []
     for override in parse(words):
         if override.is_sweep_override():
-            raise BadRequest(f"{override.input_line}: several values need -m (ppr run -m …)")
+            said = f"{override.input_line}: several values need -m (ppr run -m …)"
+            if override.value_type == ValueType.SIMPLE_CHOICE_SWEEP:
+                quoted = f"""'{override.key_or_group}="…"'"""
+                said += f"; one value with a comma in it is quoted twice: {quoted}"
+            raise BadRequest(said)
         (chosen if override.key_or_group in groups() else values).append(override)
     selection = tuple(_group_word(override) for override in chosen)
     composed, sources, experiment = _compose_groups(selection, config_folders())
@@ -136,15 +112,30 @@ def _one_line(error: OmegaConfBaseException) -> str:
 
 def _group_word(override: Override) -> str:
     """Check one `group=option` and spell it as Hydra wants it."""
-    group, option = override.key_or_group, override.value()
-    if override.is_delete() or option is None or option == "null":
-        return f"~{group}"
-    for name in option if isinstance(option, list) else [option]:
+    group, named = override.key_or_group, option_text(override)
+    if override.package:
+        raise BadRequest(f"{override.input_line}: packages are not used here; {group}=…")
+    if not named:
+        return f"{group}=[]" if group in _LISTED else f"~{group}"
+    for name in named:
         if name not in options(group):
-            raise BadRequest(
-                f"{group}={name}: no such {group}; {choices(str(name), options(group))}"
-            )
-    return f"{group}=[{','.join(option)}]" if isinstance(option, list) else f"{group}={option}"
+            raise BadRequest(f"{group}={name}: no such {group}; {_near(group, name)}")
+    if len(named) > 1 and group not in _ADDING:
+        raise BadRequest(f"{override.input_line}: one {group} at a time; several values need -m")
+    quoted = [QuotedString(name, Quote.double).with_quotes() for name in named]
+    listed = len(quoted) > 1 or isinstance(override.value(), list)
+    return f"{group}=[{','.join(quoted)}]" if listed else f"{group}={quoted[0]}"
+
+
+def _near(group: str, name: str) -> str:
+    """What a group has instead of an option that it has not."""
+    for folder in config_folders():
+        for file in (folder / group).rglob("*.yml"):
+            if file.stem == name:
+                return f"a config's name ends in .yaml: {file}"
+    if group == "scale" and name in SCALES:
+        return "an experiment has its scale; allowed: smoke, which tries the wiring of any"
+    return choices(name, options(group))
 
 
 @lru_cache(maxsize=512)
@@ -232,6 +223,9 @@ def _apply(config: DictConfig, override: Override) -> None:
         del node[leaf]
         return
     value = override.value()
+    call = resolver_call(value, key)
+    if call is not None:
+        raise BadRequest(f"{call}: config is data; a reference is ${{group.field}}")
     head, _, last = key.rpartition(".")
     node = OmegaConf.select(config, head) if head else None
     if (

@@ -13,7 +13,8 @@ from typing import Any
 from hydra.core.override_parser.types import Override, RangeSweep
 
 from ppr import registry
-from ppr.config.compose import Config, compose, expand, parse
+from ppr.config.compose import Config, compose
+from ppr.config.overrides import expand, parse
 from ppr.errors import BadRequest
 from ppr.results import tree
 from ppr.sweepers.records import comparison_record, study_record

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ppr.config.compose import parse
+from ppr.config.overrides import parse
 from ppr.errors import BadRequest
 from ppr.fields import Count, Literal
 from ppr.registry import component

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ppr.config.compose import Config, compose, parse
+from ppr.config.compose import Config, compose
+from ppr.config.overrides import parse
 from ppr.errors import BadRequest
 from ppr.sweepers.objective import objective_of
 from ppr.sweepers.space import Axis
