@@ -11,6 +11,7 @@ from string import Template
 import click
 
 from ppr.config import places
+from ppr.config.places import RESERVED
 from ppr.errors import BadRequest, choices
 from ppr.registry import KINDS
 
@@ -48,6 +49,8 @@ def command(kind: str, name: str, family: str | None, into: Path | None) -> None
     stem = skeleton_of(kind, family)
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise BadRequest(f"{kind} {name!r}: a name has small letters, digits and _, as my_{kind}")
+    if name in RESERVED:
+        raise BadRequest(f"{kind} {name!r}: {kind}={name} would not mean it; another name")
     files = skeleton(kind, stem, name, into)
     there = [str(path) for path in files if path.exists()]
     if there:

@@ -25,11 +25,8 @@ from hydra.core.override_parser.types import (
 )
 from hydra.errors import HydraException
 
-from ppr.config.places import groups, options
+from ppr.config.places import RESERVED, groups, options
 from ppr.errors import BadRequest
-
-RESERVED = {"true", "false", "null", "nan", "inf"}
-"""Words that the grammar reads as something else than text."""
 
 _PLAIN = re.compile(r"(\+{0,2}[A-Za-z_][\w./]*)=([^\[\]{}()\"']+)\Z", re.DOTALL)
 """A word whose value has no brackets or quotes that could have been meant for the grammar."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,9 @@ from ppr.errors import BadRequest
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _own_folders: list[Path] = []
+
+RESERVED = {"true", "false", "null", "nan", "inf"}
+"""Words that are read as something else than text, on the command line and in a file."""
 
 
 def shipped_configs() -> Path:
@@ -118,4 +122,7 @@ def data_root(configured: str | None) -> Path | None:
 def cache_root() -> Path:
     """What can be deleted at any time: PPR_CACHE, else `ppr` in the user's cache folder."""
     user = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "ppr"
-    return Path(os.environ.get("PPR_CACHE") or user).expanduser()
+    try:
+        return Path(os.environ.get("PPR_CACHE") or user).expanduser()
+    except RuntimeError:  # nobody's home, as in some containers
+        return Path(tempfile.gettempdir()) / "ppr-cache"
