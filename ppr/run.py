@@ -27,7 +27,7 @@ from ppr.engine.bench import Bench, Outcome, Watcher
 from ppr.errors import BadRequest, RunFailed
 from ppr.results import tree
 from ppr.results.failure import now, reason, write_failure
-from ppr.results.files import asides, clear_asides, write_atomic, write_json
+from ppr.results.files import clear_asides, write_atomic, write_json
 from ppr.results.lock import is_held
 from ppr.trackers.live import check_tracker, tracked
 
@@ -167,17 +167,6 @@ def _refusal_leaves_nothing(folder: Path) -> Iterator[None]:
             folder.parent.rmdir()
             folder.parent.parent.rmdir()
         raise
-
-
-def drop_leftovers(config: Config) -> None:
-    """Remove what a kill left after a run had finished: its checkpoints, and files written aside.
-
-    A finished run is not claimed again by who only looks at it, so who asks for it does this.
-    """
-    folder = run_directory(config)
-    if (folder / tree.CHECKPOINTS).exists() or asides(folder):
-        with suppress(tree.RunBusy, RunFailed), ExitStack() as held:
-            claim_run(config, folder, held, force=False)
 
 
 def _execute(config: Config, folder: Path, watcher: Watcher) -> dict[str, Any]:

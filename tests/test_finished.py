@@ -22,7 +22,8 @@ from ppr.launchers import worker
 from ppr.launchers.plan import make_plan
 from ppr.launchers.sweep import LOCAL, open_sweep
 from ppr.results import files, tree
-from ppr.run import drop_leftovers, execute, execute_when_free
+from ppr.results.leftovers import drop_leftovers
+from ppr.run import execute, execute_when_free
 
 pytest_plugins = ("sweeping",)
 
@@ -289,7 +290,7 @@ def test_who_finds_a_run_finished_clears_up_after_a_kill(ppr, toy):
         (folder / tree.CHECKPOINTS).mkdir(exist_ok=True)
         (folder / tree.CHECKPOINTS / name).write_text("")
     timer = held_elsewhere(folder, 0.7)
-    drop_leftovers(toy)  # somebody is at it: left alone
+    drop_leftovers(folder)  # somebody is at it: left alone
     assert (folder / tree.CHECKPOINTS).exists()
     timer.join()
     assert ppr("run engine.epochs=1").code == 0

@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,7 +21,10 @@ from ppr.errors import BadRequest
 from ppr.launchers import plan, pool
 from ppr.launchers.batch import minutes
 from ppr.launchers.estimate import estimate
+from ppr.launchers.outcome import print_outcome
 from ppr.launchers.queue import job_states
+from ppr.launchers.recorded import Recorded
+from ppr.launchers.sweep import open_sweep
 from ppr.results.files import write_json
 from ppr.results.tree import FAILURE, run_path
 from ppr.run import execute, run_directory
@@ -85,13 +90,53 @@ def test_hours_are_told_from_recorded_runs(ppr):
     assert "2,000 runs, about 4,000.0 hours" in refused.error
 
 
-def _record(config, seconds: float) -> None:
+def test_recorded_seconds_are_of_runs_as_long(ppr):
+    """Two epochs tell nothing of three hundred, nor the other way about."""
+    root = Path(os.environ["PPR_RESULTS"])
+    for epochs, seconds in ((2, 9.0), (300, 120.0)):
+        _record(compose(["experiment=sweep_toy", f"engine.epochs={epochs}"]), seconds)
+    known = Recorded(root, {"sweep_toy"})
+    told = {
+        words: known.seconds(compose(["experiment=sweep_toy", *words.split()]))
+        for words in (
+            "engine.epochs=2 task.rate=0.5",
+            "engine.epochs=300 seed=7",
+            "engine.epochs=2 launcher=slurm engine.device=cpu",
+            "engine.epochs=3",
+            "engine.epochs=2 engine.batch_size=8",
+            "engine.epochs=2 engine.max_steps=1",
+        )
+    }
+    assert [*told.values()] == [9.0, 120.0, 9.0, None, None, None]
+
+
+def test_a_sweep_ends_with_its_variants(ppr, capsys):
+    words = ["experiment=sweep_toy", "task.rate=1,2", "seed=0,1"]
+    planned = plan.make_plan(words)
+    sweep, _ = open_sweep(planned, words)
+    print_outcome(sweep)
+    assert capsys.readouterr().out == ""
+    for config, weight in zip(planned.configs[:3], (1.0, 2.0, 0.25), strict=True):
+        _record(config, 1.0, {"toy": {"weight": weight}})
+    print_outcome(sweep)
+    # Student's t with one degree of freedom: 12.706 standard errors of 0.5.
+    assert [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()] == [
+        "3 of 4 runs finished",
+        "variant toy/weight",
+        "task.rate=1 1.5 ± 6.4 (n=2)",
+        "task.rate=2 0.2500 (n=1, no interval)",
+    ]
+
+
+def _record(config, seconds: float, metrics: dict | None = None) -> None:
     """A finished run of the tree."""
     folder = run_path(os.environ["PPR_RESULTS"], config.experiment, config.variant, config.seed)
     folder.mkdir(parents=True)
     summary = {"schema": 1, "experiment": config.experiment, "variant": config.variant}
-    summary |= {"seed": config.seed, "scale": "desk", "metrics": {}, "cost": {"seconds": seconds}}
+    summary |= {"seed": config.seed, "scale": "desk", "cost": {"seconds": seconds}}
+    summary |= {"metrics": metrics or {}}
     write_json(folder / "summary.json", summary)
+    (folder / "config.yaml").write_text(yaml.safe_dump(dict(config.values)))
 
 
 @pytest.mark.parametrize(
@@ -196,21 +241,23 @@ def test_a_local_sweep(ppr, tmp_path, monkeypatch):
 
 
 def test_a_sweep_again_does_what_is_left(ppr):
-    assert ppr("run -m seed=0,1 task.fails=false,true").code == 1
+    failing = ppr("run -m seed=0,1 task.fails=false,true")
+    assert failing.code == 1
     first = ppr.newest()
-    assert "another run now" in ppr(f"sweep retry {first}", "engine.epochs=2").error
+    assert f"2 of 4 runs failed; again: ppr sweep retry {first}\n" in failing.err
+    assert "another run now" in ppr("sweep retry", "engine.epochs=2").error
     for point in ppr.status(first):
         if point["state"] == "failed":
             assert point["error"] == "it was told to fail"
             (Path(point["folder"]) / "mended").touch()
-    assert "told to fail" in ppr(f"sweep logs {first}").out
+    assert "told to fail" in ppr("sweep logs").out
     again = ppr(f"sweep retry {first}")
     assert again.code == 0
     assert again.out.startswith("4 runs: 2 done, 2 to do, about")
     assert ppr.newest() == first
     assert all(point["state"] == "finished" for point in ppr.status(first))
     finished = ppr("run -m task.fails=true,false seed=1,0")  # the same sweep in another order
-    assert finished.out == f"4 runs: 4 done (sweep {first})\n"
+    assert finished.out.startswith(f"4 runs: 4 done (sweep {first})\n4 of 4 runs finished\nvariant")
     printed = ppr("run -m seed=0,1 task.fails=false,true --json").out
     assert [json.loads(line)["seed"] for line in printed.splitlines()] == [0, 0, 1, 1]
     assert ppr(f"sweep retry {first}").error.endswith("no run has failed or been cut off")
@@ -343,4 +390,6 @@ def test_a_summary_without_its_seconds_is_passed_over(tmp_path):
         folder = run_path(tmp_path, "e", variant, 0)
         folder.mkdir(parents=True)
         write_json(folder / "summary.json", said | cost | {"variant": variant})
-    assert plan.recorded_seconds(tmp_path) == {"b" * 10: [7.0], ("e", "desk"): [7.0]}
+    known = Recorded(tmp_path, {"e"})
+    variants = [SimpleNamespace(experiment="e", variant=v * 10, values={}) for v in "abc"]
+    assert [known.seconds(config) for config in variants] == [None, 7.0, None]

@@ -207,6 +207,23 @@ def test_what_cannot_be_measured_says_why(
     assert (found.seconds, found.origin) == (0.0, "2 more unknown")
 
 
+# --- before anything starts -----------------------------------------------------------------------
+
+
+def test_what_every_run_would_be_refused_for_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attempts: Attempts
+) -> None:
+    monkeypatch.setattr(estimate, "estimate", lambda *_: estimate.Estimate())
+    words = ("reproduce", "supcon/cifar", "--seeds", "1", "engine.device=cpu")
+    with pytest.raises(BadRequest, match=r"supcon/cifar: \d+ runs of paper scale.* --yes starts"):
+        invoke(*words)
+    with pytest.raises(BadRequest, match=r"^cifar\d+: .*ppr data fetch.*; not here either: cifar"):
+        invoke(*words, "--yes")
+    assert invoke(*words, "--dry-run").exit_code == 0
+    assert not attempts.seen
+    assert not list(tmp_path.rglob("*.json"))
+
+
 # --- inputs ---------------------------------------------------------------------------------------
 
 

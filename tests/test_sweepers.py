@@ -23,7 +23,7 @@ from ppr.launchers import estimate as estimating
 from ppr.launchers.estimate import estimate
 from ppr.launchers.plan import make_plan
 from ppr.launchers.pool import Display
-from ppr.launchers.sweep import find, open_sweep
+from ppr.launchers.sweep import LOCAL, find, open_sweep
 from ppr.launchers.trials import trials
 from ppr.results import tree
 from ppr.results.files import read_lines
@@ -71,6 +71,10 @@ REFUSED = {
     f"sweeper=optuna {RATE} sweeper.objective=best/toy/weight": ("test split",),
     f"sweeper=random {RATE} sweeper.objective=validation/linear/top1": ("validation/toy/",),
     f"sweeper=optuna {RATE} --force": ("sweeper.study",),
+    **{
+        f"sweeper=optuna {RATE} sweeper.study={name}": ("sweeper.study=", "at most 100 letters")
+        for name in ("../../escaped", "a/b", "/tmp/x", ".", "..", ".hidden", "-x", "x" * 101)
+    },
     f"sweeper=random sweeper.trials=2000 {RATE}": ("2,000 runs", "--yes"),
 }  # fmt: skip
 
@@ -119,7 +123,8 @@ def search(*words: str, **fields):
     plan = make_plan(words)
     sweep, _ = open_sweep(plan, words)
     sweep.folder.mkdir(parents=True, exist_ok=True)
-    sweep.write()
+    if not sweep.submissions:
+        sweep.submitted(plan.launcher, {LOCAL: []})
     return sweep
 
 
@@ -242,6 +247,12 @@ def test_a_named_study_refuses_another_space(ppr):
         refused = ppr("run -m", "sweeper=optuna", "sweeper.study=mine", *words.split())
         assert refused.code == 2
         assert f"that study is another search (changed: {changed})" in refused.error
+    grid = make_plan(["experiment=sweep_toy", "seed=0,1"])
+    other, places = open_sweep(grid, [])
+    other.folder.mkdir()
+    other.submitted(grid.launcher, {LOCAL: places})
+    refused = ppr("run -m", "sweeper=optuna", f"sweeper.study={other.id}", RATE)
+    assert (refused.code, "that is another sweep" in refused.error) == (2, True)
 
 
 def test_workers_share_a_study(ppr):

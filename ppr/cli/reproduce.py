@@ -23,6 +23,7 @@ from ppr.papers.files import folders, load
 from ppr.papers.schema import SCALES, Paper
 from ppr.report.sheet import fill
 from ppr.report.terminal import Cell, count, print_table
+from ppr.results.leftovers import drop_leftovers
 from ppr.results.tree import results_root, scan
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 @click.option("--seeds", type=click.IntRange(min=1), help="Seeds a cell, instead of the table's.")
 @click.option("--scale", type=click.Choice(SCALES), help="Tables of this scale [desk].")
 @click.option("--dry-run", is_flag=True, help="Say what is missing and how long it takes, only.")
+@click.option("--yes", is_flag=True, help="Start runs of paper scale on this machine's CPU too.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Runs at a time on this machine.")
 @options.results
 @options.config_dir
@@ -45,6 +47,7 @@ def command(
     seeds: int | None,
     scale: str | None,
     dry_run: bool,
+    yes: bool,
     jobs: int | None,
     root: str | None,
 ) -> int:
@@ -69,6 +72,10 @@ def command(
         raise BadRequest(problems[0])
     for problem in problems:
         click.echo(f"ppr: left out: {problem}", err=True)
+    if not dry_run:
+        for record in (record for cells in tables.values() for f in cells for record in f.records):
+            if record.path:
+                drop_leftovers(record.path)
     if jobs:
         words = (*words, f"launcher.jobs={jobs}")
     plan = agenda((cell for cells in tables.values() for cell in cells), words)
@@ -76,6 +83,7 @@ def command(
     if dry_run:
         _print_missing(plan)
         return 1 if problems else 0
+    _look_ahead(name, plan, yes)
     code = _run_all(plan, where, words)
     code |= _print_outcome(paper, list(tables), where)
     return 1 if code or problems else 0
@@ -97,6 +105,19 @@ def _announce(name: str, plan: Agenda, root: Path, jobs: int) -> None:
     click.echo(line)
     for experiment, reason in found.unknown.items():
         click.echo(f"  {experiment}: time unknown: {reason}")
+
+
+def _look_ahead(name: str, plan: Agenda, yes: bool) -> None:
+    """Refuse at once what each of the runs would be refused for, or would take weeks over here."""
+    from ppr.launchers.ahead import have_data, too_big_for_here
+
+    big = [] if yes else too_big_for_here(plan.missing)
+    if big:
+        raise BadRequest(
+            f"{name}: {count(len(big), 'run')} of paper scale, and this machine has its CPU alone; "
+            "launcher=slurm hands them to a cluster, --dry-run lists them, --yes starts them here"
+        )
+    have_data(plan.missing)
 
 
 def _print_missing(plan: Agenda) -> None:

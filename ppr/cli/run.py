@@ -83,13 +83,14 @@ def _run(config: Any, force: bool, quiet: bool, as_json: bool) -> dict[str, Any]
     _say_loading(f"{config.experiment} seed {config.seed} ({config.variant})", silent)
     from ppr.config.finished import finished_summary, run_directory
     from ppr.report.progress import make_watcher
-    from ppr.run import drop_leftovers, execute
+    from ppr.results.leftovers import drop_leftovers
+    from ppr.run import execute
     from ppr.trackers.live import check_tracker
 
     before = None if force else finished_summary(config)
     if before is not None:
         summary = before
-        drop_leftovers(config)
+        drop_leftovers(run_directory(config))
     else:
         check_tracker(config)  # before the progress display, too
         with make_watcher(config, silent) as watcher:

@@ -122,11 +122,11 @@ def status(sweep: str | None, root: str | None, everything: bool, as_json: bool)
 
 
 @command.command()
-@click.argument("sweep")
+@_which
 @click.argument("run", type=int, required=False)
 @_root
 @click.option("-n", "--lines", default=20, show_default=True, help="The last lines of a log.")
-def logs(sweep: str, run: int | None, root: str | None, lines: int) -> None:
+def logs(sweep: str | None, run: int | None, root: str | None, lines: int) -> None:
     """The end of the log of a RUN (its number in `status`), or of every failed run."""
     found = _find(root, sweep)
     from ppr.launchers.states import states
@@ -168,19 +168,22 @@ def cancel(sweep: str, root: str | None) -> None:
 
 
 @command.command()
-@click.argument("sweep")
-@click.argument("words", nargs=-1, type=Words(), metavar="[LAUNCHER.FIELD=VALUE]...")
+@click.argument("words", nargs=-1, type=Words(), metavar="[SWEEP] [LAUNCHER.FIELD=VALUE]...")
 @_root
-def retry(sweep: str, words: tuple[str, ...], root: str | None) -> int:
+def retry(words: tuple[str, ...], root: str | None) -> int:
     """Do again what failed, was cancelled or cut off, from the last checkpoint of each.
 
     \b
+      ppr sweep retry
       ppr sweep retry 3f9a launcher.memory_gb=64
     """
-    found = _find(root, sweep)
+    names = [word for word in words if "=" not in word]
+    if len(names) > 1:
+        raise BadRequest(f"{' '.join(names)}: name one sweep, or none for the newest")
+    found = _find(root, names[0] if names else None)
     from ppr.launchers.launch import retry as again
 
-    return again(found, words)
+    return again(found, [word for word in words if "=" in word])
 
 
 def _find(root: str | None, name: str | None) -> Any:

@@ -12,7 +12,7 @@ import click
 from ppr.launchers.pool import Display, Task
 from ppr.launchers.sweep import Sweep
 from ppr.report.terminal import text
-from ppr.results.metrics import metrics
+from ppr.results.metrics import after_last_epoch, metrics
 
 
 class Tally(Display):
@@ -93,10 +93,7 @@ class Bars(Tally):
 
 
 def _first_metric(summary: Mapping[str, Any]) -> str:
-    for path, value in metrics(summary).items():
-        if not path.startswith(("untrained/", "best/", "cost/")):
-            return f"{path} {text(value)}  "
-    return ""
+    return next((f"{path} {text(v)}  " for path, v in after_last_epoch(summary).items()), "")
 
 
 def _best_metric(summary: Mapping[str, Any]) -> str:

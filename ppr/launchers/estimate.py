@@ -15,14 +15,13 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from ppr.config.compose import Config
 from ppr.config.places import Extensions, data_root
 from ppr.engine.bench import Bench, Watcher
 from ppr.errors import PprError, RunFailed
-from ppr.launchers.plan import recorded_seconds
+from ppr.launchers.recorded import Recorded, kind
 
 STEPS = 4
 """The first one warms up and is not counted."""
@@ -55,20 +54,20 @@ class Estimate:
 
 
 def estimate(configs: Sequence[Config], root: Path, *, measuring: bool = True) -> Estimate:
-    """The median of recorded runs of the same variant or experiment, else what is measured."""
+    """The median of recorded runs of the same variant or kind, else what is measured."""
     found = Estimate()
-    known = recorded_seconds(root)
+    known = Recorded(root, {config.experiment for config in configs})
     lacking = []
     for config in configs:
-        seconds = known.get(config.variant) or known.get((config.experiment, config["scale"]))
-        if seconds:
-            found.seconds += median(seconds)
+        seconds = known.seconds(config)
+        if seconds is not None:
+            found.seconds += seconds
             found.recorded += 1
         else:
             lacking.append(config)
     measured = _measured(lacking) if measuring and lacking else {}
     for config in lacking:
-        value = measured.get(_kind(config))
+        value = measured.get(kind(config.experiment, config.values))
         if isinstance(value, float):
             found.seconds += value
             found.measured += 1
@@ -79,41 +78,27 @@ def estimate(configs: Sequence[Config], root: Path, *, measuring: bool = True) -
     return found
 
 
-def _kind(config: Config) -> tuple[Any, ...]:
-    """What a run's time hangs on: runs that differ in a rate, a temperature or the seed share it.
-
-    That a width or a depth is swept is not seen in it; the first of them is then measured.
-    """
-    components = [node["name"] for node in config.values.values() if _is_component(node)]
-    engine = [config["engine"][key] for key in ("epochs", "max_steps", "batch_size")]
-    return (config.experiment, config["scale"], *components, *engine)
-
-
-def _is_component(node: Any) -> bool:
-    return isinstance(node, Mapping) and isinstance(node.get("name"), str)
-
-
 def _measured(configs: Iterable[Config]) -> dict[tuple[Any, ...], float | str]:
     """The seconds of one run of each kind, or why they cannot be told."""
     kinds: dict[tuple[Any, ...], Config] = {}
     for config in configs:
-        kinds.setdefault(_kind(config), config)
+        kinds.setdefault(kind(config.experiment, config.values), config)
     found: dict[tuple[Any, ...], float | str] = {}
     end = math.inf
     executor = ProcessPoolExecutor(1, get_context("spawn"), Extensions.present().add)
     with executor:
-        for kind, config in kinds.items():
+        for key, config in kinds.items():
             if time.monotonic() > end:
                 break
             try:
-                found[kind] = executor.submit(measure, config).result()
+                found[key] = executor.submit(measure, config).result()
             except PprError as error:
-                found[kind] = str(error)
+                found[key] = str(error)
             except BrokenProcessPool:
-                found[kind] = "the process that tried it died"
+                found[key] = "the process that tried it died"
                 break
             except Exception as error:  # the run itself will say it with its log
-                found[kind] = f"{type(error).__name__}: {' '.join(str(error).split())}"
+                found[key] = f"{type(error).__name__}: {' '.join(str(error).split())}"
             end = min(end, time.monotonic() + PATIENCE)  # its process has started by now
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,14 +16,16 @@ from ppr.config.compose import Config, compose
 from ppr.engine.stackable import refuse_unstackable
 from ppr.errors import BadRequest
 from ppr.launchers.estimate import estimate
+from ppr.launchers.outcome import print_outcome
 from ppr.launchers.plan import Plan, about, make_plan
 from ppr.launchers.pool import Display, Task, grouped
-from ppr.launchers.states import UNDER_WAY, states, taken, under_way
+from ppr.launchers.states import states, taken, under_way
 from ppr.launchers.sweep import CANCELLED, LOCAL, RECORD, Sweep, open_sweep
 from ppr.report.terminal import count
+from ppr.results.leftovers import drop_leftovers
+from ppr.results.lock import RunBusy
 from ppr.results.summary import read_summary
 from ppr.results.tree import claim
-from ppr.run import drop_leftovers
 from ppr.trackers.live import check_tracker
 
 
@@ -134,9 +136,9 @@ def run_sweep(
         for place, config in zip(places, plan.configs, strict=True)
         if place not in under_way_now and (force or not sweep.finished(place))
     }
-    for place, config in zip(places, plan.configs, strict=True):
+    for place in places:
         if place not in under_way_now and place not in configs:
-            drop_leftovers(config)
+            drop_leftovers(sweep.run_folder(place))
     code = 0
     if configs:
         code = _launch(Order(sweep, plan.launcher, configs, force, quiet, as_json))
@@ -180,7 +182,11 @@ def _conclude(sweep: Sweep, places: Iterable[int], plan: Plan, quiet: bool, as_j
         for place in places:
             if sweep.finished(place):
                 click.echo(json.dumps(read_summary(sweep.run_folder(place))))
-    if not sweep.search or plan.launcher["name"] != LOCAL:
+    if plan.launcher["name"] != LOCAL:
+        return
+    if not sweep.search:
+        if not (quiet or as_json):
+            print_outcome(sweep)
         return
     from ppr.sweepers.chosen import chosen, print_chosen
 
@@ -191,8 +197,11 @@ def _conclude(sweep: Sweep, places: Iterable[int], plan: Plan, quiet: bool, as_j
 
 
 def _record(sweep: Sweep, plan: Plan) -> None:
-    """Write the record of a sweep, all of whose runs may have been there before."""
-    with claim(sweep.folder):
+    """Write the record of a sweep, all of whose runs may have been there before.
+
+    A process that is at the sweep writes its own.
+    """
+    with suppress(RunBusy), claim(sweep.folder):
         if sweep.submissions:
             sweep.write()
         else:
@@ -209,9 +218,11 @@ def retry(sweep: Sweep, words: Sequence[str]) -> int:
     os.environ["PPR_RESULTS"] = str(sweep.root)  # for the runs, and the processes that do them
     if sweep.adaptive:
         return run_sweep([*sweep.words, *words])
-    found = states(sweep)
+    own = taken(sweep)
     over = [
-        i for i, point in found.items() if point.state not in {"finished", "pruned", *UNDER_WAY}
+        index
+        for index, point in states(sweep).items()
+        if index not in own and point.state not in ("finished", "pruned")
     ]
     if not over:
         raise BadRequest(f"sweep {sweep.id}: no run has failed or been cut off")
@@ -224,8 +235,11 @@ def retry(sweep: Sweep, words: Sequence[str]) -> int:
                 f"sweep {sweep.id}: {sweep.label(index)} is another run now; its config or a "
                 "default has changed, or a word here does: start a new sweep"
             )
-    launcher = configs[over[0]]["launcher"]
-    return _launch(Order(sweep, launcher or sweep.submissions[-1].launcher, configs))
+    launcher = configs[over[0]]["launcher"] or sweep.submissions[-1].launcher
+    code = _launch(Order(sweep, launcher, configs))
+    if launcher["name"] == LOCAL:
+        print_outcome(sweep)
+    return code
 
 
 def _launch(order: Order) -> int:

@@ -61,7 +61,8 @@ class Local:
             raise Interrupted(f"stopped, {count(left, 'run')} left; the same command goes on")
         failed = len(display.failures)
         if failed and not order.quiet:
-            click.echo(f"ppr: {failed} of {count(order.total, 'run')} failed", err=True)
+            again = f"again: {order.sweep.command('retry')}"
+            click.echo(f"ppr: {failed} of {count(order.total, 'run')} failed; {again}", err=True)
         return 1 if failed else 0
 
     def _slots(self, order: Order) -> list[dict[str, str]]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import mean, median
+from statistics import mean
 from typing import Any
 
 from hydra.core.override_parser.types import Override, RangeSweep
@@ -16,6 +15,7 @@ from ppr import registry
 from ppr.config.compose import Config, compose
 from ppr.config.overrides import expand, parse
 from ppr.errors import BadRequest
+from ppr.launchers.recorded import Recorded
 from ppr.results import tree
 from ppr.sweepers.records import comparison_record, study_record
 from ppr.sweepers.space import Axis, read_axes
@@ -67,7 +67,7 @@ def make_plan(words: Sequence[str], *, confirmed: bool = False) -> Plan:
         listed = [axis for axis in swept if axis.input_line not in lines]
         total = math.prod(map(_length, listed)) * (first["sweeper"]["trials"] if sweeper else 1)
     if total > launcher["confirm_above"] and not confirmed:
-        hours = _rough_hours(root, first, swept, total)
+        hours = _rough_hours(root, first, overrides, axes, total)
         raise BadRequest(
             f"-m: {total:,} runs, {hours}; add --yes to start them all, or sweep over less "
             f"(launcher.confirm_above={launcher['confirm_above']})"
@@ -135,24 +135,23 @@ def _refuse_duplicates(configs: Sequence[Config]) -> None:
             raise BadRequest(f"-m: two points are the same run: {words[0]!r} and {words[1]!r}")
 
 
-def recorded_seconds(root: Path) -> Mapping[Any, list[float]]:
-    """The seconds that finished runs took, by variant and by (experiment, scale)."""
-    found: dict[Any, list[float]] = defaultdict(list)
-    for record in tree.records(root):
-        seconds = tree.metrics(record.summary).get("cost/seconds")
-        if seconds is not None:
-            found[record.variant].append(seconds)
-            found[record.experiment, record.summary.get("scale")].append(seconds)
-    return found
-
-
-def _rough_hours(root: Path, first: Config, axes: Sequence[Override], total: int) -> str:
-    """About how long so many runs take, told from their experiments alone."""
-    named = next((axis for axis in axes if axis.key_or_group == "experiment"), None)
-    experiments = list(named.sweep_string_iterator()) if named else [first.experiment]
-    known = recorded_seconds(root)
-    medians = [median(known.get((name, first["scale"]), [math.nan])) for name in experiments]
-    return about(None if math.isnan(mean(medians)) else total * mean(medians))
+def _rough_hours(
+    root: Path, first: Config, overrides: Sequence[Override], axes: Sequence[Axis], total: int
+) -> str:
+    """About how long so many runs take, told from one of each experiment alone."""
+    swept = [axis for axis in overrides if axis.is_sweep_override()]
+    named = next((axis for axis in swept if axis.key_or_group == "experiment"), None)
+    examples = [first]
+    if named:
+        examples = [
+            compose([word if o is named else _first_word(o, axes) for o in overrides])
+            for word in (f"experiment={name}" for name in named.sweep_string_iterator())
+        ]
+    known = Recorded(root, {config.experiment for config in examples})
+    seconds = [known.seconds(config) for config in examples]
+    if None in seconds:
+        return about(None)
+    return about(total * mean(value for value in seconds if value is not None))
 
 
 def about(seconds: float | None, at_a_time: int = 1) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -108,14 +109,26 @@ class Sweep(Record):
     def finished(self, index: int) -> bool:
         return tree.state(self.run_folder(index)) == "finished"
 
+    def command(self, name: str) -> str:
+        """The words of `ppr sweep NAME` for this sweep."""
+        words = ["ppr", "sweep", name, self.id]
+        if tree.results_root().resolve() != self.root:
+            words += ["--results", str(self.root)]
+        return shlex.join(words)
+
     def run_folder(self, index: int) -> Path:
         point = self.points[index]
         return tree.run_path(self.root, point.experiment, point.variant, point.seed)
 
-    def label(self, index: int) -> str:
-        """The words in which a point differs from the others, or its experiment if it is alone."""
+    def label(self, index: int, *, seed: bool = True) -> str:
+        """The words in which a point differs from the others, or its experiment if it is alone.
+
+        Without `seed`, those in which its variant does.
+        """
         point = self.points[index]
         own = [word for word in point.words if word not in self.words]
+        if not seed:
+            own = [word for word in own if not word.startswith("seed=")] or [point.experiment]
         if self.search:
             own = [_LONG.sub(lambda found: f"{float(found[0]):.4g}", word) for word in own]
         return " ".join(own) or f"{point.experiment} seed={point.seed}"
@@ -197,6 +210,8 @@ def open_sweep(plan: Plan, words: Sequence[str]) -> tuple[Sweep, list[int]]:
     digest = hashlib.sha256(repr(content).encode()).hexdigest()[:10]
     folder = plan.root.resolve() / FOLDER / (plan.search.get("study") or digest)
     known = _known(folder)
+    if known is not None and known.adaptive != bool(plan.search and not plan.configs):
+        raise BadRequest(f"sweeper.study={folder.name}: that is another sweep; name another one")
     if known is not None and known.adaptive:  # its id says what is searched, not for how long
         known.search, known.words = dict(plan.search), list(words)
         return known, []

@@ -44,6 +44,12 @@ def metrics(summary: Mapping[str, Any]) -> dict[str, float]:
     return {path: v for path, v in found.items() if is_number(v) and math.isfinite(v)}
 
 
+def after_last_epoch(summary: Mapping[str, Any]) -> dict[str, float]:
+    """The metrics that a run is first of all known by, by path: of the last epoch, on test."""
+    aside = ("untrained/", "best/", "cost/")
+    return {path: v for path, v in metrics(summary).items() if not path.startswith(aside)}
+
+
 def value(summary: Mapping[str, Any], path: str) -> float:
     """One metric.
 

@@ -255,11 +255,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     path = folder / CONFIG
     try:
-        found = read_yaml(path)
+        return read_yaml(path)
     except OSError as error:
         raise RunFailed(f"{path}: cannot read: {error.strerror or error}") from error
     except BadRequest as error:  # a torn file of a run is not the request's fault
         raise RunFailed(str(error)) from None
-    if not isinstance(found, dict):
-        raise RunFailed(f"{path}: not a mapping")
-    return found

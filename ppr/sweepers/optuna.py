@@ -7,12 +7,15 @@ job that works at it; `optuna.storages.JournalStorage` reads it back. The sample
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from ppr.errors import BadRequest
 from ppr.fields import Count, Literal
 from ppr.registry import component
 from ppr.sweepers.space import Axis
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 
 
 @component("sweeper")
@@ -45,6 +48,11 @@ class Optuna:
             import optuna  # noqa: F401
         except ModuleNotFoundError:
             raise BadRequest("sweeper=optuna needs Optuna: pip install 'ppr[search]'") from None
+        if study is not None and not _NAME.fullmatch(study):  # a folder of the tree has this name
+            raise BadRequest(
+                f"sweeper.study={study!r}: must be at most 100 letters, digits and '_', and after "
+                "the first '-' and '.'"
+            )
 
     def searched(self, axes: Sequence[Axis]) -> list[Axis]:
         """The axes of the space: all of them.
