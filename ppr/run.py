@@ -24,6 +24,7 @@ from ppr.config.finished import finished_summary, run_directory
 from ppr.config.yaml_files import dump_yaml
 from ppr.engine import distributed
 from ppr.engine.bench import Bench, Outcome, Watcher
+from ppr.engine.requests import refuse_request
 from ppr.errors import BadRequest, RunFailed
 from ppr.results import tree
 from ppr.results.failure import now, reason, write_failure
@@ -57,6 +58,7 @@ def execute(
         Pruned: `watcher` did, for a search; `pruned.json` says so.
     """
     check_tracker(config)
+    refuse_request(config.values)
     for needed in inputs.needed(config):
         execute_when_free(needed, watcher)
     if config["engine"]["devices"] > 1 and distributed.given_size() == 1:

@@ -345,3 +345,23 @@ def test_losses_import_alone_by_name_and_lazily() -> None:
         _ = ppr.losses.SupCanLoss
     code = "import sys, ppr.losses; dir(ppr.losses); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+CUT = ("classification", "multi-label", "distillation")
+"""Families whose tasks let engine.accumulate cut a batch."""
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"), [row for row in _rows() if CASES[row.values[0]].batch in CUT]
+)
+def test_a_loss_that_is_no_mean_over_samples_says_so(name: str, fields: dict[str, Any]) -> None:
+    """What engine.accumulate asks: whether equal parts have, on average, the whole's gradient."""
+    first, *rest = _inputs(CASES[name].batch, 60)
+    loss = build("loss", name, **fields)
+    if hasattr(loss, "advance"):
+        loss.advance(0.99)
+    _, whole = _value_and_grad(loss, first, *rest)
+    cuts = zip(*(x.chunk(4) for x in (first, *rest)), strict=True)
+    parts = torch.cat([_value_and_grad(loss, *cut)[1] for cut in cuts]) / 4
+    is_mean = bool((parts - whole).norm() < 1e-9 * whole.norm())
+    assert is_mean != getattr(loss, "batch_wide", False)

@@ -29,12 +29,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from ppr.data.dataset import Split
 from ppr.engine import distributed
 from ppr.engine.batches import Batch
 from ppr.engine.bench import Bench
 from ppr.engine.buffers import buffers_kept
 from ppr.engine.device import autocast
-from ppr.engine.seeding import random_states, restore_random_states
+from ppr.engine.requests import refuse_parts
+from ppr.engine.seeding import generator, random_states, restore_random_states
 from ppr.engine.training import TrainingTask
 from ppr.errors import BadRequest
 
@@ -49,12 +51,46 @@ class Gradients:
     def __init__(self, task: TrainingTask, bench: Bench, scaler: torch.amp.GradScaler) -> None:
         settings = bench.settings
         _check_parts(task, settings.accumulate, settings.micro_batch)
+        refuse_parts(settings.batch_size, distributed.size(), settings.accumulate)
         self.task, self.bench, self.settings, self.scaler = task, bench, settings, scaler
         self.device = bench.device
         self.network: Any = torch.compile(task) if settings.compile else task
         self.replica: Any = self.network
         if distributed.size() > 1:
             self.replica = _replicated(self.network, self.device)
+        self._refuse_lone_samples()
+
+    def _refuse_lone_samples(self) -> None:
+        """Refuse parts of one row that batch norm cannot normalise, before training.
+
+        Whether it can depends on the network: an image's pixels have a variance. So one row is
+        tried, where there would be such a part.
+        """
+        settings, split = self.settings, self.bench.dataset.train
+        share = settings.batch_size // distributed.size() // settings.accumulate
+        micro = min(settings.micro_batch or share, share)
+        least = share % micro or micro
+        if least * self.task.views > 1:
+            return
+        first = torch.arange(1)
+        rows: Any = split.inputs[:1] if isinstance(split, Split) else split.load(first)[0]
+        parts = (rows, split.targets[:1], first)
+        batch = Batch(*(part.to(self.device) for part in parts))
+        drawn = random_states(self.device)
+        self.task.train()
+        try:
+            with torch.no_grad(), buffers_kept(self.task):
+                self._outputs(self.task, self.task.prepare(batch, generator(self.device, 0)))
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise BadRequest(
+                f"engine.batch_size={settings.batch_size}: batch norm would be given a part of one "
+                f"sample (accumulate={settings.accumulate}, micro_batch={settings.micro_batch}, "
+                f"devices={distributed.size()}), which has no variance; use parts of two or more"
+            ) from None
+        finally:
+            restore_random_states(drawn, self.device)
 
     def backward(self, batch: Batch, random: torch.Generator) -> dict[str, Tensor]:
         """The loss of a batch, and what the task logs beside it."""
@@ -181,8 +217,8 @@ def _check_parts(task: TrainingTask, accumulate: int, micro_batch: int | None) -
             f"engine.micro_batch={micro_batch}: not together with engine.accumulate={accumulate}; "
             "both save memory, engine.micro_batch for every loss"
         )
-    if accumulate > 1 and task.batch_wide:
-        why = "the task's loss compares the samples of a whole batch, which cannot be cut"
+    if accumulate > 1 and (task.batch_wide or getattr(task.criterion, "batch_wide", False)):
+        why = "the loss is not a mean over the samples of a batch, which so cannot be cut"
         raise BadRequest(
             f"engine.accumulate={accumulate}: {why}; did you mean engine.micro_batch, which "
             "saves memory and leaves the loss whole? allowed: 1"

@@ -15,6 +15,7 @@ from ppr.engine.bench import Bench, Outcome
 from ppr.engine.checkpoints import WEIGHTS, load_weights, save_weights
 from ppr.engine.device import autocast, describe_device, peak_memory
 from ppr.engine.loop import Loop
+from ppr.engine.requests import no_validation
 from ppr.engine.seeding import seed_everything
 from ppr.engine.start import START, begin_from
 from ppr.engine.subject import Subject
@@ -47,12 +48,12 @@ class Training:
         if START in bench.values["inputs"]:
             begin_from(task, bench)
         task.begin()
+        self.monitor = Monitor(task, bench)  # it and the loop refuse what cannot be had
+        self.loop = Loop(task, bench)
         self.untrained = None
         if task.reports_untrained:
             bench.watcher.phase("evaluating the untrained encoder")
             self.untrained = evaluate(task, bench, "test")
-        self.monitor = Monitor(task, bench)
-        self.loop = Loop(task, bench)
         seed_everything(bench.seed, "train", *distributed.own_stream())
         self.monitor.attach(self.loop)
 
@@ -154,11 +155,7 @@ class Monitor:
                 f"allowed evaluators: {', '.join(names) or 'none chosen'}"
             )
         if bench.dataset.validation is None:
-            raise BadRequest(
-                f"engine.evaluate_every={self.every}: the data set {bench.dataset.name!r} has no "
-                "validation split; hold one out with dataset.validation=…, or use "
-                "engine.evaluate_every=0"
-            )
+            raise BadRequest(no_validation(self.every, bench.dataset.name))
 
     def attach(self, loop: Loop) -> None:
         self.loop = loop

@@ -27,7 +27,8 @@ class TrainingTask(nn.Module):
         criterion: the loss; where it has parameters of its own, they are used in `loss` alone.
         views: rows that a sample has in `forward`'s inputs and outputs, [views * N, ...], the first
             views of all samples before their second ones.
-        batch_wide: the loss compares samples, so a batch must not be cut by `engine.accumulate`.
+        batch_wide: the loss compares samples, so a batch must not be cut by `engine.accumulate`. A
+            loss that is no mean over samples says so itself, by an attribute of this name.
         reports_untrained: the same evaluators also measure the encoder before training.
     """
 

@@ -13,6 +13,7 @@ import click
 
 from ppr import registry
 from ppr.config.compose import Config, compose
+from ppr.engine.requests import refuse_request
 from ppr.engine.stackable import refuse_unstackable
 from ppr.errors import BadRequest
 from ppr.launchers.estimate import estimate
@@ -48,6 +49,7 @@ class Order:
     def __post_init__(self) -> None:
         for config in self.kinds:
             refuse_unstackable(config.values)
+            refuse_request(config.values)
 
     @property
     def silent(self) -> bool:

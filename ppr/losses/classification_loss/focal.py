@@ -47,6 +47,7 @@ class FocalLoss(nn.Module):
         self.gamma = gamma
         self.alpha = alpha
         self.per = per
+        self.batch_wide = per == "foreground"
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         log_p = log_probabilities(logits)

@@ -35,6 +35,7 @@ class OHEMLoss(nn.Module):
         super().__init__()
         self.keep = keep
         self.per = per
+        self.batch_wide = keep < 1 or per == "foreground"
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         losses = of_target(lambda log_p: -log_p, log_probabilities(logits), target)

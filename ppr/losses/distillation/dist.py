@@ -39,6 +39,7 @@ class DISTLoss(nn.Module):
         temperature: Positive = 4.0,
     ) -> None:
         super().__init__()
+        self.batch_wide = True
         self.beta, self.gamma, self.temperature = beta, gamma, temperature
 
     def forward(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:

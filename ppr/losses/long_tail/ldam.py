@@ -58,6 +58,7 @@ class LDAMLoss(nn.Module):
         self.max_margin = max_margin
         self.scale = scale
         self.reweight = reweight
+        self.batch_wide = reweight != "never"  # a mean by weight
         self.beta = beta
         self.start = start
 
