@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ppr.errors import BadRequest, choices
+from ppr.paths import expanded
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -143,7 +144,7 @@ def plugin_roots() -> tuple[Path, ...]:
 
 def add_plugin(path: str | Path) -> None:
     """Add the components of one Python file, or of every file of a folder, for this process."""
-    where = Path(path).expanduser().resolve()
+    where = expanded(path, "--plugin").resolve()
     if not where.exists():
         raise BadRequest(f"plug-in {where}: no such file or folder")
     if where.is_file():

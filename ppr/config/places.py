@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ppr import registry
 from ppr.errors import BadRequest
+from ppr.paths import expanded
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _own_folders: list[Path] = []
@@ -26,7 +27,7 @@ def shipped_configs() -> Path:
 
 def add_config_dir(folder: str | Path) -> None:
     """Let a user's own folder of configs (experiment/, loss/, …) come before the shipped ones."""
-    where = Path(folder).expanduser().resolve()
+    where = expanded(folder, "--config-dir").resolve()
     if not where.is_dir():
         raise BadRequest(f"--config-dir {where}: no such folder")
     if where not in _own_folders:
@@ -116,13 +117,14 @@ def groups() -> tuple[str, ...]:
 def data_root(configured: str | None) -> Path | None:
     """The folder that mirrors the hub's Parquet files: `data.root`, else PPR_DATA, else none."""
     named = configured or os.environ.get("PPR_DATA")
-    return Path(named).expanduser() if named else None
+    return expanded(named, "data.root" if configured else "PPR_DATA") if named else None
 
 
 def cache_root() -> Path:
     """What can be deleted at any time: PPR_CACHE, else `ppr` in the user's cache folder."""
-    user = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "ppr"
+    if named := os.environ.get("PPR_CACHE"):
+        return expanded(named, "PPR_CACHE")
     try:
-        return Path(os.environ.get("PPR_CACHE") or user).expanduser()
+        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "ppr"
     except RuntimeError:  # nobody's home, as in some containers
         return Path(tempfile.gettempdir()) / "ppr-cache"

@@ -28,6 +28,7 @@ from ppr.engine.interrupts import StopRequest, stop_on_signal
 from ppr.errors import RunFailed
 from ppr.launchers.queue import slurm, still_running
 from ppr.launchers.sweep import JOBS, RECORD, Sweep, load
+from ppr.paths import expanded
 from ppr.results.tree import FAILURE
 from ppr.streams import steady_streams
 
@@ -120,7 +121,7 @@ class Job:
 def places() -> dict[str, str]:
     """The folders that variables name here, from the root: a job may start in another."""
     named = {name: os.environ.get(name) for name in ("PPR_DATA", "PPR_CACHE", "HF_HOME")}
-    return {name: os.path.abspath(Path(v).expanduser()) for name, v in named.items() if v}
+    return {name: os.path.abspath(expanded(v, name)) for name, v in named.items() if v}
 
 
 def job_id() -> str:

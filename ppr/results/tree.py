@@ -22,6 +22,7 @@ from typing import Any, Literal
 
 from ppr.config.yaml_files import read_yaml
 from ppr.errors import BadRequest, RunFailed
+from ppr.paths import expanded
 from ppr.results.files import parse_json, read_object
 from ppr.results.lock import HOLDER, LOCK, RunBusy, claim, is_held
 from ppr.results.metrics import metrics, value
@@ -114,7 +115,9 @@ class Scan:
 
 def results_root(root: str | Path | None = None) -> Path:
     """The root of the results tree: as asked, else `PPR_RESULTS`, else ./results."""
-    return Path(root or os.environ.get("PPR_RESULTS") or "results").expanduser()
+    if root:
+        return expanded(root, "results.root")
+    return expanded(os.environ.get("PPR_RESULTS") or "results", "PPR_RESULTS")
 
 
 def run_path(root: str | Path, experiment: str, variant: str, seed: int) -> Path:

@@ -25,6 +25,7 @@ from typing import Any
 from ppr.config.identity import run_id
 from ppr.errors import BadRequest, PprError, RunFailed
 from ppr.fields import Literal
+from ppr.paths import expanded
 from ppr.registry import component
 from ppr.results import tree
 from ppr.results.failure import reason
@@ -110,7 +111,7 @@ class Wandb:
                     f"tracker.tags: {tag!r}: W&B takes tags of 1 to {_LONGEST_TAG} characters"
                 )
         if self.folder:
-            require_writable(Path(self.folder).expanduser())
+            require_writable(expanded(self.folder, "tracker.folder"))
         if self.mode == "online" and not has_key():
             raise BadRequest(
                 f"tracker=wandb: no key for {base_url()}; run `wandb login`, set WANDB_API_KEY, "
@@ -223,7 +224,7 @@ class Wandb:
         name = "/".join(folder.resolve().parts[-3:])
         identity = _run_id(folder, values)
         own = values["experiment"], values["scale"]
-        root = Path(self.folder).expanduser() if self.folder else folder
+        root = expanded(self.folder, "tracker.folder") if self.folder else folder
         require_writable(root)
         settings = wandb.Settings(
             console="off",
