@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,17 +18,17 @@ from ppr.results.tree import results_root
 NOBODY = "~nobody_of_this_name/x"
 
 
-@pytest.mark.parametrize("name", ["PPR_RESULTS", "PPR_DATA", "PPR_CACHE"])
-def test_a_variable_that_names_no_home_is_told(monkeypatch, name):
+@pytest.mark.parametrize(
+    ("name", "ask"),
+    [
+        ("PPR_RESULTS", results_root), ("PPR_DATA", partial(data_root, None)),
+        ("PPR_CACHE", cache_root),
+    ],
+)  # fmt: skip
+def test_a_variable_that_names_no_home_is_told(monkeypatch, name, ask):
     monkeypatch.setenv(name, NOBODY)
-    ask = {
-        "PPR_RESULTS": results_root,
-        "PPR_DATA": lambda: data_root(None),
-        "PPR_CACHE": cache_root,
-    }
-    function, *words = ask[name]
     with pytest.raises(BadRequest, match=f"^{name}={NOBODY}: there is no such user's home"):
-        function(*words)
+        ask()
 
 
 @pytest.mark.parametrize(
