@@ -16,14 +16,19 @@ from ppr.config.compose import compose
 from ppr.config.finished import finished_summary, is_finished, run_directory
 from ppr.config.inputs import input_folder
 from ppr.config.places import Extensions
+from ppr.data import hub
 from ppr.engine.bench import Watcher
 from ppr.errors import RunFailed
 from ppr.launchers import worker
 from ppr.launchers.plan import make_plan
 from ppr.launchers.sweep import LOCAL, open_sweep
+from ppr.papers.cache import entries
 from ppr.results import files, tree
+from ppr.results.failure import read_failure
 from ppr.results.leftovers import drop_leftovers
+from ppr.results.lock import holder
 from ppr.run import execute, execute_when_free
+from ppr.trackers.wandb import Wandb
 
 pytest_plugins = ("sweeping",)
 
@@ -143,7 +148,7 @@ def test_a_damaged_record_hides_no_other_sweep(ppr, case):
     assert str(file) in refused.error
     assert "write it anew" in refused.error
     again = ppr("run -m seed=0,1 engine.epochs=1")
-    assert (again.code, again.out) == (0, f"2 runs: 2 done (sweep {first})\n")
+    assert (again.code, again.out.splitlines()[0]) == (0, f"2 runs: 2 done (sweep {first})")
     old, new = (
         [point["run_id"] for point in json.loads(text)["points"]]
         for text in (sound, file.read_text())
@@ -309,3 +314,45 @@ def test_a_refused_request_leaves_no_directory(ppr):
     (run_directory(config) / tree.CHECKPOINTS).mkdir(parents=True)
     assert ppr("run engine.batch_size=1000").code == 2
     assert (run_directory(config) / tree.CHECKPOINTS).exists()
+
+
+# ------------------------------------------------------------------- what else is read back
+
+
+@pytest.mark.parametrize("content", ["", "{", "3", "[]", '{"a": 1}', '{"online": {"where": 1}}'])
+def test_a_damaged_note_of_what_was_sent_sends_all_anew(tmp_path, content):
+    tracker = Wandb()
+    (tmp_path / "wandb").mkdir()
+    (tmp_path / "wandb" / "sent.json").write_text(content)
+    assert tracker.sent(tmp_path) == {}
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"error": 3, "time": ""}'])
+def test_a_damaged_failure_is_told_in_its_place(tmp_path, content):
+    assert read_failure(tmp_path) == ""
+    (tmp_path / tree.FAILURE).write_text(content)
+    assert read_failure(tmp_path).startswith(str(tmp_path / tree.FAILURE))
+    assert tree.state(tmp_path) == "failed"
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"pid": "x", "host": "h", "since": "s"}'])
+def test_a_damaged_holder_is_somebody(tmp_path, content):
+    (tmp_path / tree.HOLDER).write_text(content)
+    assert holder(tmp_path) == "another process"
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "3", "[]", '{"a": 1}', '{"[]": {"digest": 1}}', '{"x": {"digest": "", "variants": {}}}',
+     '{"[\\"config\\"]": {"digest": "", "variants": {"[]": [1]}}}'],
+)  # fmt: skip
+def test_a_damaged_index_of_cells_holds_nothing(tmp_path, content):
+    (tmp_path / "index.json").write_text(content)
+    found = entries(tmp_path / "index.json")
+    assert not any(entry["variants"] for entry in found.values())
+
+
+def test_a_manifest_that_is_no_text_is_one_line(tmp_path):
+    (tmp_path / hub.MANIFEST).write_bytes(b"\xff\xfe")
+    with pytest.raises(RunFailed, match=r"SHA256SUMS: cannot read"):
+        hub.verify(hub.Place("mirror", tmp_path, {}))

@@ -53,6 +53,8 @@ def cached(name: str, made_from: object, make: Callable[[], Arrays]) -> Arrays:
 
 def _read(entry: Path) -> Arrays:
     sums = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
+    if not isinstance(sums, dict) or not sums:
+        raise ValueError("entry.json names no arrays")
     # copy-on-write: processes share the pages, and torch gets an array that it may write to
     arrays = {name: np.load(entry / f"{name}.npy", mmap_mode="c") for name in sums}
     for name, array in arrays.items():

@@ -17,6 +17,7 @@ from pathlib import Path
 from ppr.config.places import data_root
 from ppr.data.card import Card
 from ppr.errors import BadRequest, RunFailed
+from ppr.results.files import write_atomic
 
 MANIFEST = "SHA256SUMS"
 TIMEOUT = 5
@@ -121,9 +122,7 @@ def note(place: Place) -> bool:
     if manifest.exists():
         return False
     lines = [f"{sha256(file)}  {file.relative_to(place.folder)}\n" for file in _all(place)]
-    aside = manifest.with_suffix(".part")
-    aside.write_text("".join(lines), encoding="utf-8")
-    aside.replace(manifest)
+    write_atomic(manifest, "".join(lines))
     return True
 
 
@@ -131,12 +130,16 @@ def verify(place: Place) -> int:
     """Compare the files with SHA256SUMS; returns how many agree, 0 without a manifest.
 
     Raises:
-        RunFailed: the first file that differs or is not listed.
+        RunFailed: the first file that differs or is not listed; or the manifest cannot be read.
     """
     manifest = place.folder / MANIFEST
     if not manifest.exists():
         return 0
-    rows = (line.split(maxsplit=1) for line in manifest.read_text(encoding="utf-8").splitlines())
+    try:
+        lines = manifest.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunFailed(f"{manifest}: cannot read: {error}") from None
+    rows = (line.split(maxsplit=1) for line in lines)
     sums = {row[1].strip().lstrip("*").removeprefix("./"): row[0] for row in rows if len(row) > 1}
     files = _all(place)
     for file in files:

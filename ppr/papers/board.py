@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -149,8 +150,9 @@ class _Cache:
     def standing(self, paper: Reference, results: Callable[[], Results]) -> Standing:
         known = self._kept.content
         entry = known.get(str(paper.path), {})
-        if entry and entry.get("stamp") == self._stamp(entry["experiments"]):
-            return Standing(**entry["standing"])
+        with suppress(KeyError, TypeError, AttributeError):  # of another version
+            if entry["stamp"] == self._stamp(entry["experiments"]):
+                return Standing(**entry["standing"])
         found, experiments = standing(paper.path, results())
         known[str(paper.path)] = {
             "experiments": experiments,

@@ -30,7 +30,8 @@ INDEX = "index"
 
 def _read(file: Path) -> dict[str, Any]:
     with suppress(OSError, ValueError):
-        return dict(json.loads(file.read_text(encoding="utf-8")))
+        found = json.loads(file.read_text(encoding="utf-8"))
+        return found if isinstance(found, dict) else {}
     return {}
 
 
@@ -93,8 +94,23 @@ def holding(content: dict[str, Any]) -> dict[str, Any]:
     return {
         options: entry
         for options, entry in content.items()
-        if entry["digest"] == content_digest(json.loads(options))
+        if _is_entry(entry) and entry["digest"] == content_digest(_options(options))
     }
+
+
+def _is_entry(entry: Any) -> bool:
+    """Whether it is `{"digest": …, "variants": {words: [experiment, variant]}}`."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("variants"), dict):
+        return False
+    pairs = entry["variants"].values()
+    return "digest" in entry and all(isinstance(p, list) and len(p) == 2 for p in pairs)
+
+
+def _options(words: str) -> list[str]:
+    try:
+        return [str(option) for option in json.loads(words)]
+    except (ValueError, TypeError):
+        return [words]  # which names no file
 
 
 def add_variant(content: dict[str, Any], key: str, config: Config) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from ppr.config.settings import MACHINE_FIELDS
 from ppr.errors import BadRequest, RunFailed, choices
 from ppr.results.files import read_lines
+from ppr.results.metrics import is_number
 from ppr.results.select import config_values, named
 from ppr.results.statistics import mean_interval
 from ppr.results.tree import METRICS, Record, Scan
@@ -155,7 +156,10 @@ def curves(found: Sequence[Group], metric: str) -> tuple[str, list[Curve]]:
 
 
 def _curve(index: int, group: Group, metric: str, axis: str) -> Curve | None:
-    seeds = [{r[axis]: r[metric] for r in log if metric in r} for log in group.logs]
+    seeds = [
+        {r[axis]: r[metric] for r in log if metric in r and is_number(r.get(axis))}
+        for log in group.logs
+    ]
     seeds = [seed for seed in seeds if seed]
     if not seeds:
         return None
@@ -171,7 +175,7 @@ def _curve(index: int, group: Group, metric: str, axis: str) -> Curve | None:
 
 
 def _mean(values: Sequence[float | None]) -> tuple[float, float]:
-    numbers = [value for value in values if value is not None]
+    numbers = [value for value in values if value is not None and is_number(value)]
     if len(numbers) < len(values):  # null in the log: it was not finite
         return math.nan, math.nan
     interval = mean_interval(numbers)

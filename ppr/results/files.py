@@ -15,6 +15,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import fields
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -140,7 +141,7 @@ def check_as(value: Any, kind: type[T], where: str) -> T:
     Raises:
         RunFailed: a key is missing or not known, or a value is of another type.
     """
-    from pydantic import TypeAdapter, ValidationError  # most readers of a tree need none of it
+    from pydantic import ValidationError  # most readers of a tree need none of it
 
     content = check_object(value, where)
     names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
@@ -148,11 +149,19 @@ def check_as(value: Any, kind: type[T], where: str) -> T:
         if key not in names:
             raise RunFailed(f"{where}: {key!r} is not known here; another version of ppr wrote it")
     try:
-        return TypeAdapter(kind).validate_python(content)
+        checked: T = _adapter(kind).validate_python(content)  # type: ignore[arg-type]
+        return checked
     except ValidationError as error:
         first = error.errors()[0]
         at = ".".join(map(str, first["loc"]))
         raise RunFailed(f"{where}: {at}: {first['msg']}") from None
+
+
+@lru_cache(maxsize=32)
+def _adapter(kind: type[Any]) -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
 
 
 def parse_json(data: bytes, where: str) -> Any:

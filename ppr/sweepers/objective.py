@@ -10,6 +10,7 @@ from ppr import registry
 from ppr.config.compose import Config
 from ppr.errors import BadRequest
 from ppr.results.files import read_lines
+from ppr.results.metrics import is_number
 from ppr.results.tree import METRICS
 
 PREFIX = "validation/"
@@ -67,7 +68,7 @@ def best_value(folder: Path, search: Mapping[str, Any]) -> float | None:
         return None
     lines = read_lines(folder / METRICS)
     values = [line[search["objective"]] for line in lines if search["objective"] in line]
-    numbers = [value for value in values if value is not None]  # null is what was not finite
+    numbers = [value for value in values if is_number(value)]  # null is what was not finite
     if not numbers:
         return None
     return float(max(numbers) if search["direction"] == "maximise" else min(numbers))
