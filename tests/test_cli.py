@@ -193,22 +193,55 @@ COMPLETED = {
     ("bash", "ppr run experiment = supcon_c", 4): "supcon_cifar10",
     ("bash", "ppr run exp", 2): "experiment=",
     ("zsh", "ppr run engine.prec", 2): "engine.precision=",
+    ("bash", "ppr run loss.te", 2): "loss.temperature=",
+    ("zsh", "ppr run loss=triplet loss.mi", 3): "loss.mining=",
+    ("bash", "ppr run loss = triplet loss.mi", 5): "loss.mining=",
+    ("zsh", "ppr run experiment=ce_digits loss.lab", 3): "loss.label_smoothing=",
+    ("bash", "ppr run engine.precision = b", 4): "bf16",
+    ("zsh", "ppr run optimizer.decay_norm_and_bias=t", 2): "optimizer.decay_norm_and_bias=true",
+    ("bash", "ppr show loss/supco", 2): "loss/supcon",
+    ("bash", "ppr list los", 2): "loss",
+    ("bash", "ppr table sup", 2): "supcon/digits",
+    ("bash", "ppr paper sup", 2): "supcon",
+    ("bash", "ppr check supcon_", 2): "supcon_digits",
+    ("bash", "ppr plot supcon/", 2): "supcon/digits",
+    ("bash", "ppr compare supcon_d", 2): "supcon_digits",
+    ("bash", "ppr data check cifar10", 3): "cifar100",
+    ("bash", "ppr results publ", 2): "published=",
+    ("bash", "ppr results published = t", 4): "true",
+    ("bash", "ppr results supcon_d", 2): "supcon_digits",
 }
 
 
 @pytest.mark.parametrize("case", COMPLETED)
-def test_words_are_completed(case):
+def test_words_are_completed(case, monkeypatch):
     shell, line, at = case
-    env = os.environ | {
-        "_PPR_COMPLETE": f"{shell}_complete",
-        "COMP_WORDS": line,
-        "COMP_CWORD": str(at),
-    }
-    program = "from ppr.cli.main import cli; cli.main(prog_name='ppr')"
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=env, capture_output=True, text=True, check=False
+    complete = {"_PPR_COMPLETE": f"{shell}_complete", "COMP_WORDS": line, "COMP_CWORD": str(at)}
+    for name, value in complete.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PPR_RESULTS", str(places.shipped_configs().parent / "results"))
+    done = CliRunner().invoke(cli, prog_name="ppr")
+    assert COMPLETED[case] in done.output.replace(",", "\n").split(), done.output
+
+
+def test_bash_sets_no_space_behind_a_key():
+    assert "compopt -o nospace" in CliRunner().invoke(cli, ["completion", "bash"]).output
+
+
+def test_a_tab_is_quick():
+    """What takes long to import is not: neither torch, nor Hydra, nor what checks a config."""
+    code = (
+        "import sys; from ppr.cli.main import cli\n"
+        "try: cli.main(prog_name='ppr')\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('torch', 'hydra', 'scipy', 'numpy', 'rich') if m in sys.modules])"
     )
-    assert COMPLETED[case] in done.stdout.replace(",", "\n").split(), (done.stdout, done.stderr)
+    typed = {"_PPR_COMPLETE": "bash_complete", "COMP_WORDS": "ppr run loss.te", "COMP_CWORD": "2"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | typed, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.split("\n")[0:2] == ["plain,loss.temperature=", "[]"]
 
 
 def test_check_names_the_experiment_that_is_wrong(tmp_path, monkeypatch):

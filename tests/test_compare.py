@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from paper_toy import invoke
 from scipy import stats
 
 from ppr.errors import BadRequest
-from ppr.papers.compare import Side, contrasts
+from ppr.papers.compare import Side, config_difference, contrasts
 from ppr.results.tree import Record, scan
 
 pytest_plugins = ("paper_tree",)
@@ -122,3 +124,46 @@ def test_what_is_not_one_variant_is_refused(root: Path) -> None:
         summary.unlink()
     with pytest.raises(BadRequest, match="toy_slow: no finished run"):
         invoke("compare", "toy_fast", "toy_slow")
+
+
+def other(root: Path, name: str, change: Any) -> None:
+    """One more variant of toy_fast, made of the one that is there."""
+    there = next(root.glob("toy_fast/*"))
+    where = there.with_name(name)
+    shutil.copytree(there, where)
+    for run in where.iterdir():
+        summary = json.loads((run / "summary.json").read_text())
+        (run / "summary.json").write_text(json.dumps(summary | {"variant": name}))
+        config = yaml.safe_load((run / "config.yaml").read_text())
+        change(config)
+        (run / "config.yaml").write_text(yaml.safe_dump(config))
+
+
+def test_an_experiment_is_its_own_variant(root: Path) -> None:
+    """Runs with overrides, and those on random data, do not make its name ambiguous."""
+    (own,) = root.glob("toy_fast/*")
+    other(root, "1" * 10, lambda config: config["optimizer"].update(lr=0.25))
+    other(root, "2" * 10, lambda config: config["data"].update(synthetic=64))
+    assert f"A: toy_fast/{own.name} (n=2)" in invoke("compare", "toy_fast", "toy_slow").output
+    shutil.rmtree(own)
+    assert "A: toy_fast/1111111111" in invoke("compare", "toy_fast", "toy_slow").output
+    shutil.rmtree(root / "toy_fast" / "2222222222")
+    other(root, "3" * 10, lambda config: config["optimizer"].update(lr=0.125))
+    said = r"2 variants; name one of toy_fast/1{10} \(optimizer\.lr=0\.25\), toy_fast/3{10} "
+    with pytest.raises(BadRequest, match=said):
+        invoke("compare", "toy_fast", "toy_slow")
+
+
+def test_a_default_that_a_record_leaves_away_is_no_difference() -> None:
+    full = {"loss": {"name": "supcon", "temperature": 0.1}, "engine": {"epochs": 3}, "seed": 0}
+    short = {**full, "engine": {"epochs": 3, "devices": 1}, "loss": {"name": "supcon"}}
+    assert list(config_difference(recorded(full), recorded(short))) == []
+    focal = {**full, "loss": {"name": "ntxent", "temperature": 0.1}}
+    assert list(config_difference(recorded(full), recorded(focal))) == [
+        ("loss", "supcon", "ntxent")
+    ]
+
+
+def recorded(config: dict[str, Any]) -> Side:
+    line = {"config": config}
+    return Side("x", [Record("x", "0" * 10, 0, None, "finished", {}, Path("x.jsonl"), line)])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import shutil
 import subprocess
 import sys
 
@@ -104,27 +106,118 @@ def run_cli(root, *words):
 def test_command_lists_runs_and_problems(root):
     (run_path(root, "toy", VARIANT, 1) / tree.SUMMARY).write_text("{")
     shown = run_cli(root).output.splitlines()
-    assert shown[0].split()[:4] == ["experiment", "variant", "seed", "state"]
+    head = ["experiment", "loss.temperature", "seed", "state"]  # the toy runs differ by seed
+    assert shown[0].split()[:4] == head
     assert len(shown) == 1 + 4 + 1 + 2
-    assert "0.9000" in shown[1]
-    assert "12.5" in shown[1]
+    assert any("0.9000" in line and "12.5" in line for line in shown[1:5])
     assert shown[-2] == "1 problem, left out above:"
     assert "toy/0123456789/seed=1: summary.json: not JSON" in shown[-1]
 
 
 def test_command_json_and_group(root):
     runs = json.loads(run_cli(root, "--json", "state=finished").output)
-    assert [run["seed"] for run in runs["runs"]] == [0, 1, 2, 0]
+    assert sorted(run["seed"] for run in runs["runs"]) == [0, 0, 1, 2]
     assert runs["problems"] == []
     groups = json.loads(run_cli(root, "--json", "--group", "--metric", "linear/top1").output)
     expected = mean_interval([0.90, 0.91, 0.92])
-    first, second = groups["groups"]
+    first, second = sorted(groups["groups"], key=lambda group: group["experiment"])
     assert first["seeds"] == [0, 1, 2]
     assert first["metrics"]["linear/top1"]["half_width"] == pytest.approx(expected.half_width)
     assert second["metrics"]["linear/top1"]["text"] == "0.9000 (n=1, no interval)"
     shown = run_cli(root, "--group").output
     assert str(expected) in shown
     assert "1 unfinished run left out" in shown
+
+
+def published(root):
+    """The runs of the tree as one published file, and none of them live."""
+    file = root.parent / "toy.jsonl"
+    run_cli(root, "state=finished", "--export", str(file))
+    shutil.rmtree(root)
+    root.mkdir()
+    file.rename(root / "toy.jsonl")
+
+
+def test_published_runs_are_shown_when_asked_for(root):
+    published(root)
+    make_run(root, experiment="mine")
+    shown = run_cli(root).output
+    assert [line.split()[0] for line in shown.splitlines()[1:2]] == ["mine"]
+    assert "4 published runs not shown; published=true shows them" in shown
+    assert run_cli(root, "published=true").output.count("in toy.jsonl") == 4
+    assert len(json.loads(run_cli(root, "published=*", "--json").output)["runs"]) == 5
+    assert "4 published runs not shown" in run_cli(root, "experiment=toy*").output
+    with pytest.raises(BadRequest, match="published=yes: no such run; allowed: false, true"):
+        run_cli(root, "published=yes")
+
+
+def test_the_newest_comes_first(root):
+    for at, seed in enumerate([1, 0, 2]):
+        os.utime(run_path(root, "toy", VARIANT, seed) / tree.SUMMARY, (at, 1e9 + at))
+    words = ["variant=" + VARIANT, "--json"]
+    order = [run["seed"] for run in json.loads(run_cli(root, *words).output)["runs"]]
+    assert order == [2, 0, 1]
+    newest = json.loads(run_cli(root, *words, "--last", "2").output)["runs"]
+    assert [run["seed"] for run in newest] == [2, 0]
+
+
+def config(**more):
+    fields = {"temperature": 0.1, "optimizer": "{name: sgd, lr: 0.1}", "synthetic": "null"} | more
+    return (
+        "task: {name: contrast}\ndataset: {name: digits}\n"
+        f"loss: {{name: supcon, temperature: {fields['temperature']}}}\n"
+        f"optimizer: {fields['optimizer']}\n"
+        f"data: {{root: null, synthetic: {fields['synthetic']}}}\n"
+        f"tracker: {fields.get('tracker', 'null')}\n"
+    )
+
+
+def test_a_column_for_each_key_that_tells_variants_apart(tmp_path):
+    """Neither machinery, nor a default that one leaves away, nor other experiments' keys."""
+    for at, told in enumerate([
+        config(), config(temperature=0.5, tracker="{name: wandb}"),
+        config(optimizer="{name: sgd, lr: 0.1, momentum: 0.9}"),
+    ]):  # fmt: skip
+        make_run(tmp_path, config=told, variant=f"{at}" * 10)
+    make_run(tmp_path, config=config(optimizer="{name: sgd, lr: 7.0}"), experiment="other")
+    head, *rows = run_cli(tmp_path, "--metric", "linear/top1").output.splitlines()
+    assert head.split()[:3] == ["experiment", "loss.temperature", "seed"]
+    assert head.split()[-1] == "variant"
+    cells = [row.split() for row in rows]
+    assert {(row[0], row[1], row[-1]) for row in cells} == {
+        ("toy", "0.1", "0" * 10), ("toy", "0.5", "1" * 10), ("toy", "0.1", "2" * 10),
+        ("other", "0.1", VARIANT),
+    }  # fmt: skip
+
+
+def test_numbers_of_random_data_are_marked(tmp_path):
+    make_run(tmp_path, config=config(synthetic=64))
+    assert "random data" in run_cli(tmp_path).output
+    assert "toy (random data)" in run_cli(tmp_path, "--group").output
+    make_run(tmp_path, config=config(), variant="1" * 10)
+    assert run_cli(tmp_path).output.count("random data") == 1
+
+
+def test_metrics_are_those_that_the_runs_have(tmp_path):
+    for seed in range(3):
+        make_run(tmp_path, seed=seed)
+    odd = a_summary(experiment="odd", variant="1" * 10) | {"metrics": {"gap": {"bound": 0.25}}}
+    make_run(tmp_path, odd, experiment="odd", variant="1" * 10)
+    head, *_ = run_cli(tmp_path).output.splitlines()
+    assert {"linear/top1", "gap/bound", "knn/top1"} < {*head.split()}
+
+
+def test_the_runs_of_a_sweep(root):
+    folder = root / ".sweeps" / "abc"
+    folder.mkdir(parents=True)
+    point = {"words": [], "experiment": "toy", "variant": VARIANT, "seed": 1, "run_id": "0" * 10}
+    record = {"words": [], "points": [point], "plugins": [], "config_dirs": []}
+    (folder / "sweep.json").write_text(json.dumps(record))
+    for sweep in ("last", "ab"):
+        runs = json.loads(run_cli(root, "--sweep", sweep, "--json").output)["runs"]
+        assert [(run["experiment"], run["seed"]) for run in runs] == [("toy", 1)]
+    with pytest.raises(BadRequest, match="no such sweep"):
+        run_cli(root, "--sweep", "xyz")
 
 
 def test_command_refuses_in_one_line(root, tmp_path):

@@ -8,11 +8,12 @@ from pathlib import Path
 import click
 
 from ppr.cli import options
+from ppr.cli.words import EXPERIMENT
 from ppr.errors import BadRequest, PprError, choices
 
 
 @click.command()
-@click.argument("experiments", nargs=-1)
+@click.argument("experiments", nargs=-1, type=EXPERIMENT)
 @options.config_dir
 @click.option("--compose-only", is_flag=True, help="Check names and fields, train no step.")
 def command(experiments: tuple[str, ...], compose_only: bool) -> int:

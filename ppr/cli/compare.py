@@ -10,6 +10,8 @@ from typing import Any
 import click
 
 from ppr.cli import options
+from ppr.cli.papers import resolve
+from ppr.cli.words import RECORDED
 from ppr.errors import BadRequest
 from ppr.papers.compare import Contrast, Side, config_difference, contrasts, side
 from ppr.report.terminal import Cell, print_table
@@ -17,8 +19,8 @@ from ppr.results.tree import Scan, results_root, scan
 
 
 @click.command(name="compare")
-@click.argument("first", metavar="RUN_A")
-@click.argument("second", metavar="RUN_B")
+@click.argument("first", type=RECORDED, metavar="RUN_A")
+@click.argument("second", type=RECORDED, metavar="RUN_B")
 @click.option("--metric", metavar="NAMES", help="Curves to draw: train/loss,validation/knn/top1.")
 @click.option("--no-curves", is_flag=True, help="Leave the curves out.")
 @options.results
@@ -29,15 +31,16 @@ def command(
 ) -> None:
     """Compare two runs: config difference, metric difference with its test, curves.
 
-    A RUN is a run directory, EXPERIMENT/VARIANT/seed=N, or a group of seeds: an experiment, or the
-    start of a variant's id. Groups are compared by Welch's t-test, two-sided.
+    A RUN is a run directory, EXPERIMENT/VARIANT/seed=N, or a group of seeds: an experiment, which
+    means its runs without overrides, or the start of a variant's id. Groups are compared by Welch's
+    t-test, two-sided.
 
     \b
       ppr compare supcon_digits ce_digits
-      ppr compare results/supcon_digits/d775cac660/seed=0 results/supcon_digits/d775cac660/seed=1
+      ppr compare supcon_digits/d775cac660/seed=0 supcon_digits/d775cac660/seed=1
     """
     seen = scan(results_root(root))
-    sides = side(seen, first), side(seen, second)
+    sides = side(seen, first, resolve), side(seen, second, resolve)
     differing = list(config_difference(*sides))
     found = contrasts(*sides)
     if as_json:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+_NO_SPACE = '    [[ "${COMPREPLY[0]}" == *[=.] ]] && compopt -o nospace\n'
+
 
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
@@ -20,4 +22,7 @@ def command(shell: str) -> None:
 
     found = get_completion_class(shell)
     assert found is not None
-    click.echo(found(cli, {}, "ppr", "_PPR_COMPLETE").source())
+    script = found(cli, {}, "ppr", "_PPR_COMPLETE").source()
+    # bash would set a space behind a key, too.
+    script = script.replace("    return 0\n", f"{_NO_SPACE}    return 0\n", 1)
+    click.echo(script)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ppr import registry
+from ppr.cli.words import DATASET
 from ppr.data import hub
 from ppr.errors import BadRequest, RunFailed, choices
 from ppr.report.terminal import print_table
@@ -24,7 +25,7 @@ root_option = click.option(
     "--root", metavar="DIR", help="A folder of data sets in the hub's layout [PPR_DATA]."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-names_argument = click.argument("names", nargs=-1, metavar="[NAME]...")
+names_argument = click.argument("names", nargs=-1, type=DATASET, metavar="[NAME]...")
 
 
 @click.group(name="data")
@@ -58,7 +59,7 @@ def list_(root: str | None, as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, type=DATASET, metavar="NAME...")
 @root_option
 def fetch(names: tuple[str, ...], root: str | None) -> None:
     """Download data sets from the Hugging Face hub, and note their hashes in SHA256SUMS.

@@ -8,6 +8,7 @@ import shutil
 import click
 
 from ppr import registry
+from ppr.cli.words import KIND
 from ppr.config.places import config_files
 from ppr.config.usage import headline
 from ppr.errors import BadRequest, choices
@@ -29,7 +30,7 @@ def _first_line(path: object) -> str:
 
 
 @click.command()
-@click.argument("kind", required=False)
+@click.argument("kind", required=False, type=KIND)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(kind: str | None, as_json: bool) -> None:
     """List what a config can name: of every kind, or of one (experiment, loss, model, …)."""

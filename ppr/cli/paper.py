@@ -15,6 +15,7 @@ import click
 
 from ppr.cli import options
 from ppr.cli.papers import resolve
+from ppr.cli.words import PAPER
 from ppr.papers.board import fill_tables
 from ppr.papers.cells import Filled, Results
 from ppr.papers.claims import Verdict, judge
@@ -28,7 +29,7 @@ STYLES = {"reproduced": "green", "not reproduced": "red", "inconclusive": "yello
 
 
 @click.command(name="paper")
-@click.argument("slug", metavar="PAPER")
+@click.argument("slug", type=PAPER, metavar="PAPER")
 @options.results
 @options.config_dir
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -10,6 +10,7 @@ import click
 
 from ppr.cli import options
 from ppr.cli.papers import resolve
+from ppr.cli.words import DRAWN
 from ppr.errors import BadRequest, choices
 from ppr.papers.cells import Results
 from ppr.papers.files import find_all, folders, load
@@ -22,7 +23,7 @@ from ppr.results.tree import Scan, results_root, scan
 
 
 @click.command(name="plot")
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.argument("runs", nargs=-1, required=True, type=DRAWN, metavar="RUN...")
 @click.option(
     "-o",
     "--output",

@@ -9,6 +9,7 @@ import click
 
 from ppr.cli import options
 from ppr.cli.papers import resolve
+from ppr.cli.words import PAPER
 from ppr.errors import BadRequest
 from ppr.papers.board import fill_tables
 from ppr.papers.cells import Results
@@ -18,7 +19,7 @@ from ppr.results.tree import results_root, scan
 
 
 @click.command(name="publish")
-@click.argument("slug", metavar="PAPER")
+@click.argument("slug", type=PAPER, metavar="PAPER")
 @click.option(
     "--to",
     type=click.Path(path_type=Path, file_okay=False),

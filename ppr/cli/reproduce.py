@@ -14,7 +14,7 @@ from ppr.cli import options
 from ppr.cli.paper import print_verdicts
 from ppr.cli.papers import resolve
 from ppr.cli.table import print_sheet
-from ppr.cli.words import Words
+from ppr.cli.words import TABLE, WORDS
 from ppr.errors import BadRequest
 from ppr.papers.board import fill_tables
 from ppr.papers.cells import Results
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 
 @click.command(name="reproduce")
-@click.argument("name", metavar="PAPER[/TABLE]")
-@click.argument("words", nargs=-1, type=Words(), metavar="[KEY=VALUE]...")
+@click.argument("name", type=TABLE, metavar="PAPER[/TABLE]")
+@click.argument("words", nargs=-1, type=WORDS, metavar="[KEY=VALUE]...")
 @click.option("--seeds", type=click.IntRange(min=1), help="Seeds a cell, instead of the table's.")
 @click.option("--scale", type=click.Choice(SCALES), help="Tables of this scale [desk].")
 @click.option("--dry-run", is_flag=True, help="Say what is missing and how long it takes, only.")

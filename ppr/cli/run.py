@@ -11,12 +11,12 @@ from typing import Any
 import click
 
 from ppr.cli import options
-from ppr.cli.words import Words
+from ppr.cli.words import WORDS
 from ppr.errors import BadRequest
 
 
 @click.command(context_settings={"ignore_unknown_options": False})
-@click.argument("words", nargs=-1, type=Words(), metavar="[KEY=VALUE]...")
+@click.argument("words", nargs=-1, type=WORDS, metavar="[KEY=VALUE]...")
 @click.option("-m", "--multirun", is_flag=True, help="Sweep: seed=0,1,2 or 'seed=range(0,5)'.")
 @click.option("--cfg", is_flag=True, help="Print the composed config and its files, run nothing.")
 @options.config_dir

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ppr import registry
+from ppr.cli.words import COMPONENT
 from ppr.config import places, usage
 from ppr.config.fit import FAMILIES, fitting
 from ppr.errors import BadRequest, choices
@@ -15,7 +16,7 @@ from ppr.registry import Spec
 
 
 @click.command()
-@click.argument("what")
+@click.argument("what", type=COMPONENT)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(what: str, as_json: bool) -> None:
     """Show a component (loss/supcon) or an experiment (experiment/supcon_digits)."""

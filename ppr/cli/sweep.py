@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from ppr.cli.words import Words
+from ppr.cli.words import WORDS
 from ppr.errors import BadRequest
 from ppr.report.terminal import count, print_table
 
@@ -168,7 +168,7 @@ def cancel(sweep: str, root: str | None) -> None:
 
 
 @command.command()
-@click.argument("words", nargs=-1, type=Words(), metavar="[SWEEP] [LAUNCHER.FIELD=VALUE]...")
+@click.argument("words", nargs=-1, type=WORDS, metavar="[SWEEP] [LAUNCHER.FIELD=VALUE]...")
 @_root
 def retry(words: tuple[str, ...], root: str | None) -> int:
     """Do again what failed, was cancelled or cut off, from the last checkpoint of each.

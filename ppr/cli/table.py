@@ -10,6 +10,7 @@ import click
 
 from ppr.cli import options
 from ppr.cli.papers import resolve
+from ppr.cli.words import TABLE
 from ppr.errors import BadRequest, choices
 from ppr.papers.cells import Results
 from ppr.papers.files import folders, load
@@ -28,7 +29,7 @@ PAGES: dict[str, Callable[[Sheet], str]] = {
 
 
 @click.command(name="table")
-@click.argument("name", metavar="PAPER[/TABLE]")
+@click.argument("name", type=TABLE, metavar="PAPER[/TABLE]")
 @click.option(
     "--format",
     "form",

@@ -9,14 +9,14 @@ from pathlib import Path
 import click
 
 from ppr.cli import options
-from ppr.cli.words import Words
+from ppr.cli.words import WORDS
 from ppr.errors import BadRequest, PprError
 from ppr.results.select import named, select
 from ppr.results.tree import CONFIG, Scan, results_root, scan
 
 
 @click.command(name="track")
-@click.argument("words", nargs=-1, required=True, type=Words(), metavar="RUN... tracker=NAME")
+@click.argument("words", nargs=-1, required=True, type=WORDS, metavar="RUN... tracker=NAME")
 @click.option("--force", is_flag=True, help="Send everything anew, in place of what is there.")
 @options.results
 @options.config_dir

@@ -12,6 +12,7 @@ from ppr.cli import options
 from ppr.cli.paper import print_verdicts
 from ppr.cli.papers import resolve
 from ppr.cli.table import print_sheet
+from ppr.cli.words import PAPER
 from ppr.errors import BadRequest, PprError
 from ppr.papers.board import fill_tables
 from ppr.papers.cells import Filled, Results
@@ -28,7 +29,7 @@ STYLES = {"identical": "green", "within": "green", "outside": "red", "undecided"
 
 
 @click.command(name="verify")
-@click.argument("slug", metavar="PAPER")
+@click.argument("slug", type=PAPER, metavar="PAPER")
 @click.option("--rerun", type=click.IntRange(min=1), metavar="N", help="Do N of the runs again.")
 @click.option("--sample-seed", default=0, show_default=True, help="Chooses the runs to do again.")
 @options.results

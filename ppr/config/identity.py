@@ -15,6 +15,7 @@ from typing import Any
 
 from ppr import registry
 from ppr.config.settings import MACHINE_FIELDS, engine_fields
+from ppr.errors import BadRequest
 
 _LENGTH = 10
 _MACHINE_KINDS = {"tracker", "launcher", "sweeper"}
@@ -54,6 +55,41 @@ def _reduced(kind: str, node: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in node.items()
         if key == "name" or key not in fields or value != fields[key].default
     }
+
+
+def complete(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A recorded config with each default of today's code that the record leaves away.
+
+    A part whose component is not here any more stays as it was recorded.
+    """
+    found = dict(values)
+    for kind in registry.KINDS:
+        node = values.get(kind)
+        if kind == "evaluator" and isinstance(node, Mapping):
+            found[kind] = {name: _filled(kind, sub) for name, sub in node.items()}
+        elif isinstance(node, Mapping):
+            found[kind] = _filled(kind, node)
+    engine = {name: field.default for name, field in engine_fields().items()}
+    return found | {"engine": engine | dict(values.get("engine") or {})}
+
+
+def _filled(kind: str, node: Any) -> Any:
+    try:
+        fields = registry.describe(kind, node["name"]).fields
+    except (BadRequest, KeyError, TypeError):
+        return node
+    defaults = {name: f.default for name, f in fields.items() if not f.required}
+    return {"name": node["name"], **defaults, **node}
+
+
+def is_science(key: str) -> bool:
+    """Whether a dotted key of a config is of the part that `science` takes."""
+    group, _, name = key.partition(".")
+    if group == "engine":
+        return name not in MACHINE_FIELDS
+    return (
+        key == "data.synthetic" or group == "inputs" or group in {*registry.KINDS} - _MACHINE_KINDS
+    )
 
 
 def _digest(content: Any) -> str:

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ppr.config.identity import complete
 from ppr.errors import BadRequest
+from ppr.papers.cells import Resolve
 from ppr.papers.comparisons import p_above, p_below, welch
-from ppr.results.metrics import metrics
-from ppr.results.select import config_values, named
+from ppr.results.differences import differing, is_synthetic, of, sciences
+from ppr.results.metrics import flatten, metrics
+from ppr.results.select import named
 from ppr.results.statistics import Interval, mean_interval, t_quantile
 from ppr.results.tree import Record, Scan
 
@@ -35,9 +38,10 @@ class Contrast:
     p_value: float | None
 
 
-def side(scan: Scan, word: str) -> Side:
-    """The runs that a word stands for: a run directory, `experiment/variant[/seed=n]`, an
-    experiment of one variant, or the start of a variant's id.
+def side(scan: Scan, word: str, resolve: Resolve) -> Side:
+    """The runs that a word stands for: a run directory, `experiment/variant[/seed=n]`, the start of
+    a variant's id, or an experiment: its own variant, that of no overrides, or else the only one
+    that is not of random data.
 
     Raises:
         BadRequest: no such finished run, or runs of several variants.
@@ -49,21 +53,48 @@ def side(scan: Scan, word: str) -> Side:
     found = [r for r in found or named(scan.records, word) if r.state == "finished"]
     if not found:
         raise BadRequest(f"{word}: no finished run")
-    variants = {f"{record.experiment}/{record.variant}": None for record in found}
-    if len(variants) > 1:
-        raise BadRequest(f"{word}: {len(variants)} variants; name one of {', '.join(variants)}")
+    if len({of(record) for record in found}) > 1:
+        found = _own(found, word, resolve)
     single = f"/seed={found[0].seed}" if len(found) == 1 else f" (n={len(found)})"
-    return Side(f"{next(iter(variants))}{single}", found)
+    return Side(f"{found[0].experiment}/{found[0].variant}{single}", found)
+
+
+def _own(found: Sequence[Record], word: str, resolve: Resolve) -> list[Record]:
+    try:
+        own = resolve([f"experiment={word}"])
+    except BadRequest:  # an experiment that is gone, or a pattern of several
+        own = None
+    if own in {of(record) for record in found}:
+        return [record for record in found if of(record) == own]
+    known = sciences(found)
+    real = {variant for variant in known if not is_synthetic(known[variant])}
+    if len(real) == 1:
+        return [record for record in found if of(record) in real]
+    keys = differing(known)
+    said = []
+    for experiment, variant in sorted(real or known):
+        science = known[experiment, variant]
+        words = " ".join(f"{key}={science[key]}" for key in keys if key in science)
+        said.append(f"{experiment}/{variant} ({words})" if words else f"{experiment}/{variant}")
+    raise BadRequest(f"{word}: {len(said)} variants; name one of {', '.join(said)}")
 
 
 def config_difference(first: Side, second: Side) -> Iterator[tuple[str, Any, Any]]:
-    """Each config key that differs, with both values, None for no such key; less a group's seed."""
-    ours, theirs = (config_values(each.records[0]) for each in (first, second))
+    """Each config key that differs, with both values, None for no such key; less a group's seed.
+
+    Defaults that a record leaves away count as said. Of another component the name differs, and
+    what fields both have.
+    """
+    ours, theirs = (flatten(complete(s.records[0].config()), ".") for s in (first, second))
     groups = len(first.records) > 1 or len(second.records) > 1
     for key in dict.fromkeys([*ours, *theirs]):
         one, other = ours.get(key), theirs.get(key)
+        name = f"{key.rpartition('.')[0]}.name"
+        is_field_of_one = key != name and (key in ours) != (key in theirs)
+        if is_field_of_one and ours.get(name) != theirs.get(name):
+            continue
         if one != other and not (groups and key == "seed"):
-            yield key, one, other
+            yield key.removesuffix(".name"), one, other
 
 
 def contrasts(first: Side, second: Side) -> list[Contrast]:

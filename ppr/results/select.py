@@ -10,16 +10,16 @@ from ppr.errors import BadRequest, RunFailed, choices
 from ppr.results.metrics import flatten
 from ppr.results.tree import Problem, Record, Scan, State
 
-_IDENTITY = ("experiment", "variant", "seed", "state")
+_IDENTITY = ("experiment", "variant", "seed", "state", "published")
 
 
 def select(scan: Scan, filters: Iterable[str]) -> Scan:
     """The runs that match every filter.
 
     A filter is `key=pattern[,pattern...]`, a pattern a number or a glob, the key one of experiment,
-    variant, seed, state, or a key of the config (`scale`, `loss`, `loss.temperature`). A word
-    without "=" names an experiment, or a variant by its first digits. Configs are read only for
-    the runs that the other filters leave.
+    variant, seed, state, published, or a key of the config (`scale`, `loss`, `loss.temperature`). A
+    word without "=" names an experiment, or a variant by its first digits. Configs are read only
+    for the runs that the other filters leave.
 
     Raises:
         BadRequest: a key, experiment, variant or state that there is not.
@@ -66,6 +66,8 @@ def _check_identity(records: Sequence[Record], key: str, pattern: str) -> None:
     known = {str(getattr(record, key)) for record in records}
     if key == "state":
         known = set(get_args(State)) - {"absent"}
+    elif key == "published":
+        known = {"true", "false"}
     for option in pattern.split(","):
         if not any(matches(value, option) for value in known):
             raise BadRequest(f"{key}={option}: no such run; {choices(option, known)}")

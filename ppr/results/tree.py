@@ -66,6 +66,11 @@ class Record:
     line: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """The whole line of a published run."""
 
+    @property
+    def published(self) -> bool:
+        """Whether it was read from a published file, not from a run directory."""
+        return self.path is None
+
     def config(self) -> dict[str, Any]:
         """The run's config; empty if it was killed before that was written.
 
