@@ -24,8 +24,10 @@ def pick_device(wanted: str) -> torch.device:
         BadRequest: not a device, or not on this machine.
     """
     if wanted == "auto":
-        accelerator = torch.accelerator.current_accelerator(check_available=True)
-        return accelerator if accelerator is not None else torch.device("cpu")
+        there = (
+            torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+        )
+        return there if there is not None else torch.device("cpu")
     try:
         device = torch.device(wanted)
     except RuntimeError:
