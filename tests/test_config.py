@@ -214,3 +214,44 @@ def test_what_an_experiment_says_of_a_default_does_not_reach_what_a_word_chooses
     assert mine["launcher"]["jobs"] == 2
     other = compose(["experiment=mine", "launcher=slurm"])["launcher"]
     assert other == compose(["experiment=ce_cifar10_small", "launcher=slurm"])["launcher"]
+
+
+@pytest.mark.parametrize(
+    ("experiment", "kept"),
+    [
+        ("apl_digits", {"noise": 0.6, "validation": 297}),
+        ("sam_digits", {"limit": 300, "validation": 297}),
+    ],
+)
+def test_what_an_experiment_does_to_its_data_it_does_to_the_set_that_a_word_chooses(
+    experiment, kept
+):
+    chosen = compose([f"experiment={experiment}", "dataset=mnist"])["dataset"]
+    assert chosen["name"] == "mnist"
+    assert chosen.items() >= kept.items()
+    said = compose([f"experiment={experiment}", "dataset=mnist", "dataset.limit=50"])["dataset"]
+    assert said["limit"] == 50
+
+
+def test_a_protocol_that_another_data_set_cannot_have_is_refused():
+    with pytest.raises(BadRequest, match=r"dataset\.noise=0\.6, and .* no such field"):
+        compose(["experiment=apl_digits", "dataset=anchors"])
+
+
+def test_inputs_are_trained_on_the_data_set_that_a_word_chooses():
+    from ppr.config.inputs import needed
+
+    merged = needed(compose(["experiment=merge_overlap_digits", "dataset=mnist"]))
+    assert [run.experiment for run in merged] == [
+        "merge_pretrained_digits", "merge_finetuned_digits", "merge_finetuned_digits",
+    ]  # fmt: skip
+    assert {run["dataset"]["of"] for run in merged} == {"mnist"}
+    assert [run["dataset"]["classes"] for run in merged[1:]] == [[*range(7)], [*range(3, 10)]]
+    mined = needed(compose(["experiment=ticket_digits", "dataset=mnist"]))
+    assert [run["dataset"]["name"] for run in mined] == ["mnist"]
+
+
+def test_an_input_that_a_word_names_stays_as_it_is_said():
+    said = "experiment=mine_digits"
+    words = ["experiment=ticket_digits", "dataset=mnist", f"inputs.mask={said}"]
+    assert compose(words)["inputs"] == {"mask": said}

@@ -24,6 +24,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ppr import registry
 from ppr.config.bodies import option_body, resolver_call
 from ppr.config.identity import run_id, variant_id
 from ppr.config.overrides import option_text, parse
@@ -33,6 +34,9 @@ from ppr.config.source import PRIMARY
 from ppr.errors import BadRequest, choices
 
 _ADDING = {"experiment", "scale", "evaluator"}  # groups whose options add to what is there
+_PROTOCOL = ("noise", "noise_seed", "noise_to", "limit", "imbalance", "tail_seed", "validation",
+             "split_seed")  # fmt: skip
+"""What is done to a data set, whichever it is: fields of their common base."""
 _LISTED = {"evaluator"}  # groups of which several options, or none, are chosen
 
 
@@ -103,6 +107,13 @@ def compose(words: Sequence[str] = ()) -> Config:
         raise BadRequest(_one_line(error)) from None
     assert isinstance(plain, dict)
     checked = check_config({str(key): value for key, value in plain.items()})
+    if checked["inputs"] and checked["dataset"]:
+        from ppr.config.inputs import follow  # which composes, and so needs this module
+
+        alone = tuple(word for word in selection if word.startswith("experiment="))
+        experiments, _, _ = _compose_groups(alone, config_folders())
+        given = {override.key_or_group for override in values}
+        follow(checked, experiments.get("dataset"), selection, given)
     return Config(checked, tuple(words), sources)
 
 
@@ -146,14 +157,16 @@ def _compose_groups(
 
     Where an experiment or a word chooses another option than the experiment that it starts from,
     what that one said of its own (its learning rate, its width) does not apply: the new option
-    starts from its own file.
+    starts from its own file. But what an experiment does to its data (label noise, how many
+    samples, how many held out) is the experiment's: a word that chooses another data set keeps it.
     """
     with _hydra():
         try:
             config = hydra_compose(PRIMARY, overrides=list(selection))
             used = _choices(selection)
             OmegaConf.set_struct(config, False)
-            for group, said in _of_the_last_choice(used).items():
+            last, before = _of_the_last_choice(used)
+            for group, said in last.items():
                 config[group] = None
                 if group in used:
                     option = used[group][0].partition("/")[2]
@@ -161,6 +174,8 @@ def _compose_groups(
                     own = hydra_compose(PRIMARY, overrides=alone)[group]
                     OmegaConf.set_struct(own, False)
                     config[group] = OmegaConf.merge(own, *said)
+            if before is not None and config["dataset"] is not None:
+                _carry(config, *before)
         except HydraException as error:
             raise BadRequest("config: " + " ".join(str(error).split())) from None
         except OmegaConfBaseException as error:
@@ -175,8 +190,35 @@ def _compose_groups(
     return config, sources, named.removeprefix("experiment/")
 
 
-def _of_the_last_choice(used: Mapping[str, Sequence[str]]) -> dict[str, list[Any]]:
-    """Group -> what the experiments say of its last choice, where an earlier one had its say."""
+def _carry(config: DictConfig, option: str, said: Sequence[Mapping[str, Any]]) -> None:
+    """Give the data set that a word chose what the experiment does to that of `option`."""
+    node = config["dataset"]
+    old_body = option_body(f"dataset/{option}")
+    old = registry.describe("dataset", str(old_body["name"])).fields
+    new = registry.describe("dataset", str(node["name"])).fields
+    kept = {name: value for part in said for name, value in part.items() if name in _PROTOCOL}
+    for name, value in kept.items():
+        if name not in new and value != old[name].default:
+            raise BadRequest(
+                f"dataset={node['name']}: the experiment has dataset.{name}={value}, and "
+                f"{node['name']} no such field; write an experiment of your own for it"
+            )
+    config["dataset"] = OmegaConf.merge(node, {k: v for k, v in kept.items() if k in new})
+    watched = (config.get("engine") or {}).get("evaluate_every")
+    if watched and all("validation" in fields for fields in (old, new)):
+        own = config["dataset"].get("validation", new["validation"].default)
+        config["dataset"]["validation"] = own or old_body.get(
+            "validation", old["validation"].default
+        )
+
+
+def _of_the_last_choice(
+    used: Mapping[str, Sequence[str]],
+) -> tuple[dict[str, list[Any]], tuple[str, list[Any]] | None]:
+    """Group -> what the experiments say of its last choice, where an earlier one had its say.
+
+    And, where a word chose another data set than they do: theirs, and what they say of it.
+    """
     chosen: dict[str, Any] = {}
     said: dict[str, list[Any]] = {}
     stale = set()
@@ -193,9 +235,11 @@ def _of_the_last_choice(used: Mapping[str, Sequence[str]]) -> dict[str, list[Any
                 choose(key.removeprefix("override ").removeprefix("/"), option)
         for group, own in body.items():
             said.setdefault(group, []).append(own)
+    theirs, of_it = chosen.get("dataset"), said.get("dataset", [])
     for group in {*chosen} - _ADDING:
         choose(group, used[group][0].partition("/")[2] if group in used else None)
-    return {group: said.get(group, []) for group in stale - _ADDING}
+    before = (theirs, of_it) if theirs is not None and theirs != chosen["dataset"] else None
+    return {group: said.get(group, []) for group in stale - _ADDING}, before
 
 
 def _choices(selection: Sequence[str]) -> dict[str, list[str]]:

@@ -4,22 +4,28 @@
 
 The words are those of `ppr run`. An input that names no `seed=` has the seed of the run that asks
 for it, and one that names no `scale=` is a smoke run where that run is one. Where and how fast it
-is computed (device, data folder, results tree) follows the run that asks.
+is computed (device, data folder, results tree) follows the run that asks. A word that chooses
+another data set for the run chooses it for the inputs that its experiment has on the same one:
+`experiment=merge_overlap_digits dataset=mnist` merges networks trained on MNIST.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ppr import registry
 from ppr.config.compose import Config, compose
 from ppr.config.finished import finished_summary, run_directory
 from ppr.config.identity import run_id, variant_id
 from ppr.config.settings import MACHINE_FIELDS
 from ppr.errors import BadRequest, RunFailed, choices
+
+_followed: ContextVar[tuple[str, ...]] = ContextVar("inputs being composed", default=())
 
 
 def input_words(values: Mapping[str, Any], name: str) -> tuple[str, ...]:
@@ -77,6 +83,49 @@ def input_ids(values: Mapping[str, Any], asked: tuple[str, ...] = ()) -> dict[st
         identify = run_id if _names(shlex.split(said), "seed") else variant_id
         found[name] = identify(input_config(values, name).values, (*asked, words))
     return found
+
+
+def follow(
+    values: dict[str, Any],
+    own: Mapping[str, Any] | None,
+    selection: Sequence[str],
+    given: Container[str],
+) -> None:
+    """Have the inputs trained on the data set that words chose for the run instead of its `own`.
+
+    That is: those that the experiment names, and that it has on the same data set as itself. An
+    input that is itself given by a word, one of `given`, stays as it is said.
+
+    Raises:
+        BadRequest: an input needs, through others, itself.
+    """
+    before, now = _whole(own), _whole(values["dataset"])
+    if before in (None, now):
+        return
+    chosen = next((word for word in selection if word.startswith("dataset=")), f"dataset={now}")
+    inputs = dict(values["inputs"])
+    for name, said in values["inputs"].items():
+        if f"inputs.{name}" in given or "inputs" in given:
+            continue
+        if said in _followed.get():
+            raise BadRequest(f"inputs.{name}: a cycle: {said}")
+        mark = _followed.set((*_followed.get(), said))
+        try:
+            theirs = input_config(values, name)["dataset"]
+        finally:
+            _followed.reset(mark)
+        if _whole(theirs) == before:
+            word = f"dataset.of={now}" if "of" in theirs else chosen.replace('"', "")
+            inputs[name] = f"{said} {word}"
+    values["inputs"] = inputs
+
+
+def _whole(node: Mapping[str, Any] | None) -> str | None:
+    """The data set that a node is, or is a part of."""
+    if not node:
+        return None
+    field = registry.describe("dataset", str(node["name"])).fields.get("of")
+    return str(node["name"] if field is None else node.get("of", field.default))
 
 
 def inputs_of(config: Config) -> list[Config]:
