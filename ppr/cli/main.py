@@ -107,6 +107,17 @@ def _all_told(ctx: click.Context, /, code: int | None, **_: object) -> int:
     return code if isinstance(code, int) and code else int(unsaid)
 
 
+def _told(error: Exception) -> str | None:
+    """What a request may do to Python itself, in a line; None for what is a fault of ours."""
+    if isinstance(error, UnicodeError):
+        return f"text that is not UTF-8: {error}"
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if "home directory" in str(error):  # of Path.expanduser
+        return "a path begins with ~, and that user has no home folder here; write it in full"
+    return None
+
+
 def main() -> None:
     """Run the command; exit 0 when it worked, 2 for a bad request, 1 for a failed run."""
     steady_streams()
@@ -132,4 +143,10 @@ def main() -> None:
         where = f" ({error.filename})" if error.filename else ""
         click.echo(f"ppr: {error.strerror or error}{where}", err=True)
         sys.exit(1)
+    except (UnicodeError, RecursionError, RuntimeError) as error:
+        reason = _told(error)
+        if debug or reason is None:
+            raise
+        click.echo(f"ppr: {reason}", err=True)
+        sys.exit(2)
     sys.exit(code if isinstance(code, int) else 0)
