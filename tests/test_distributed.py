@@ -48,6 +48,18 @@ SAME = {
     "supcon, batchnorm": [*NORM],
     "two towers, learned scales": ["experiment=siglip_digits", *MLP],
     "two towers, cached": ["experiment=clip_digits", *MLP, "engine.micro_batch=12"],
+    "supcon, augmented": [*MLP, "augment=digits"],
+    "supcon, augmented, cached": [*MLP, "augment=digits", "engine.micro_batch=12"],
+    "colours and crops, in parts": [
+        "experiment=ce_digits",
+        *MLP,
+        "augment=contrastive",
+        "augment.blur=0.5",
+        "engine.accumulate=2",
+    ],
+    "mixup": ["experiment=ce_digits", *MLP, "augment=digits", "mixup=mixup"],
+    "drawn negatives": ["experiment=bpr_low_rank"],
+    "drawn noise levels": ["experiment=ict_ring"],
     "supcon, fp16": [*MLP, "engine.precision=fp16"],
 }
 
@@ -65,7 +77,7 @@ class Scaled(nn.Module):
 
 def one_step(case: str, folder: Path) -> dict[str, torch.Tensor]:
     """The loss, every gradient and every buffer after the gradient of one global batch."""
-    bench = open_bench(compose([*SAME[case], *BASE]), folder, Watcher())
+    bench = open_bench(compose([*BASE, *SAME[case]]), folder, Watcher())
     task = make_task(bench)
     if "parameter" in case:
         task.criterion = Scaled(task.criterion)

@@ -45,7 +45,9 @@ class EngineSettings:
     Machine:
         device: auto picks cuda, then mps, then cpu.
         devices: of one machine that a run trains on, a process each, with equal shares of a batch;
-            on a cluster, of each of `launcher.nodes`.
+            on a cluster, of each of `launcher.nodes`. Batches, augmentation, mixups and whatever
+            else a step draws are those of one device; batch statistics without `sync_batchnorm`,
+            dropout and a probe's own augmentation are not, which the protocol of the result says.
         seeds_per_process: seeds of one variant that train together in one process, vectorised.
         compile: torch.compile the model.
         channels_last: memory layout of image models.

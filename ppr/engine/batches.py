@@ -2,7 +2,7 @@
 
 The order of an epoch follows from the seed and the epoch's number alone, so that a run resumed in
 the middle of an epoch sees the same rest of it. On several devices each draws the same order and
-takes its share of every batch.
+takes its share of every batch, or of every part of one that `engine.accumulate` cuts.
 """
 
 from __future__ import annotations
@@ -64,6 +64,8 @@ class Shuffle:
 class Batches:
     """The batches of a split, epoch by epoch, on `device`: of each, this device's share.
 
+    A batch is cut into `parts`, of each of which a device has its share.
+
     `chosen` is an epoch and the order that an `EmbeddingSampler` gave it. It does not follow from
     the seed, so checkpoints keep it.
 
@@ -83,12 +85,13 @@ class Batches:
         embed: Embed | None = None,
         workers: int = 2,
         resident_gb: float = 4.0,
+        parts: int = 1,
     ) -> None:
         if batch_size > len(split):
             raise BadRequest(
                 f"engine.batch_size={batch_size}: larger than the training split ({len(split)})"
             )
-        self.batch_size = batch_size
+        self.batch_size, self.parts = batch_size, parts
         self.seed = seed
         self.device = device
         self.workers = workers
@@ -136,7 +139,11 @@ class Batches:
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """The batches of epoch `number`, from its step `start` on."""
-        order = self.order(number)[start:, distributed.share(self.batch_size)]
+        order = self.order(number)[start:]
+        # A share of each part, so that a part is the same on any number of devices.
+        steps, size = len(order), order.shape[1] // self.parts
+        own = order.view(steps, self.parts, size)[:, :, distributed.share(size)]
+        order = own.reshape(steps, -1) if steps else order
         if self.resident:
             return self._gather(order.to(self.device))
         return self._load(order)

@@ -35,6 +35,7 @@ from ppr.engine.batches import Batch
 from ppr.engine.bench import Bench
 from ppr.engine.buffers import buffers_kept
 from ppr.engine.device import autocast
+from ppr.engine.draws import OwnRows
 from ppr.engine.requests import refuse_parts
 from ppr.engine.seeding import generator, random_states, restore_random_states
 from ppr.engine.training import TrainingTask
@@ -144,7 +145,21 @@ class Gradients:
         return {key: value.detach() for key, value in values.items()}
 
     def _prepared(self, batch: Batch, random: torch.Generator) -> tuple[Tensor, Batch]:
-        inputs, targets = self.task.mix(self.task.prepare(batch, random), batch.targets, random)
+        if distributed.size() == 1:
+            prepared = self.task.prepare(batch, random)
+            inputs, targets = self.task.mix(prepared, batch.targets, random)
+            return inputs, Batch(batch.inputs, targets, batch.indices)
+        with OwnRows(random, len(batch.inputs)):
+            inputs = self.task.prepare(batch, random)
+        targets = batch.targets
+        if self.task.mixes:  # samples of one device with those of another
+            own = distributed.share(len(targets) * distributed.size())
+            rows, targets = (
+                distributed.gather(self._by_sample(inputs), 1),
+                distributed.gather(targets),
+            )
+            rows, targets = self.task.mix(rows.flatten(0, 1), targets, random)
+            inputs, targets = self._by_sample(rows)[:, own].flatten(0, 1), targets[own]
         return inputs, Batch(batch.inputs, targets, batch.indices)
 
     def _outputs(self, network: Any, inputs: Tensor) -> Tensor:

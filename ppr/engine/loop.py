@@ -60,6 +60,7 @@ class Loop:
             embed=self._embed if hasattr(task, "embed_pairs") else None,
             workers=settings.workers,
             resident_gb=settings.resident_gb,
+            parts=settings.accumulate,
         )
         per_epoch = self.batches.steps_per_epoch
         self.total = total_steps(per_epoch, settings.epochs, settings.max_steps)
@@ -70,7 +71,7 @@ class Loop:
         self.base_rates = [group["lr"] for group in self.optimizer.param_groups]
         self.scaler = torch.amp.GradScaler(bench.device.type, enabled=bench.precision == "fp16")
         self.ema = MovingAverage(task, settings.ema_decay) if settings.ema_decay else None
-        self.random = generator(bench.device, bench.seed, "augment", *distributed.own_stream())
+        self.random = generator(bench.device, bench.seed, "augment")  # one for all devices
         self.gradients = Gradients(task, bench, self.scaler)
         self.metrics, self.timing = (
             MetricsLog(bench.folder / name if distributed.is_main() else os.devnull)

@@ -267,11 +267,13 @@ def _draws(loop: Loop) -> bool:
 
 
 def _refuse_hooks(task: TrainingTask) -> None:
-    for name in ("mix", "after_step", "advance"):
-        if getattr(type(task), name) is not getattr(TrainingTask, name):
-            own = name != "mix" or getattr(task, "mixup", task) is not None
-            if own:
-                raise Refused(f"the task has a {name} of its own in every step")
+    own = [
+        name
+        for name in ("after_step", "advance")
+        if getattr(type(task), name) is not getattr(TrainingTask, name)
+    ]
+    for name in ["mix", *own] if task.mixes else own:
+        raise Refused(f"the task has a {name} of its own in every step")
     if hasattr(getattr(task, "criterion", None), "advance"):
         raise Refused("the loss changes in the course of training")
 

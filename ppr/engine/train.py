@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
 from ppr.engine import distributed
 from ppr.engine.bench import Bench, Outcome
@@ -218,6 +219,8 @@ def _parts(task: TrainingTask, bench: Bench) -> dict[str, Any]:
     seen = own = bench.settings.batch_size // devices
     if devices > 1:
         found["devices"] = devices
+        if any(isinstance(part, _DropoutNd) for part in task.modules()):
+            found["dropout"] = "drawn by each device"
     if micro is not None and micro < own:
         found["micro_batch"] = seen = micro
     if found and any(isinstance(part, _BatchNorm) for part in task.modules()):

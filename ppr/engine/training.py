@@ -87,6 +87,12 @@ class TrainingTask(nn.Module):
         """Prepared inputs and their targets as the step takes them: mixup and its kin go here."""
         return inputs, targets
 
+    @property
+    def mixes(self) -> bool:
+        """Whether `mix` does anything to a batch."""
+        overridden = type(self).mix is not TrainingTask.mix
+        return overridden and getattr(self, "mixup", self) is not None
+
     def after_step(self) -> None:
         """Called when the weights have moved, without a gradient: masks, teachers, lost units."""
 
