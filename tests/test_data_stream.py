@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from PIL import Image
 
 import ppr
 from ppr.data.dataset import Dataset
-from ppr.data.stream import square
-from ppr.errors import RunFailed
+from ppr.data.stream import in_one_line, square
+from ppr.errors import BadRequest, RunFailed
 
 
 @pytest.fixture
@@ -54,6 +55,35 @@ def test_stream_reads_resized_squares(streamed: Any) -> None:
     assert [image.unique().tolist() for image in images] == [[70], [0], [30]]
     assert targets.tolist() == [1, 0, 0]
     assert data.train.targets.tolist() == [row % 3 for row in range(12)]
+
+
+def test_a_wrong_column_is_one_line_with_what_is_there(streamed: Any) -> None:
+    with refused(BadRequest, "dataset.label=lable", "train-00000", "did you mean 'label'"):
+        streamed(label="lable")
+    with refused(BadRequest, "dataset.image=img", "image"):
+        streamed(image="img")
+
+
+def test_paths_in_place_of_images_are_told(tmp_path: Path, streamed: Any) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    cells = [{"bytes": None, "path": f"{row}.png"} for row in range(4)]
+    table = pa.table({"image": cells, "label": [0, 1, 2, 0]})
+    pq.write_table(table, tmp_path / "big/toy/data/train-00000-of-00001.parquet")
+    with refused(RunFailed, "'image' holds paths and no images", "embed_table_storage"):
+        streamed()
+
+
+def test_what_fails_in_a_loader_process_is_one_line() -> None:
+    def broken() -> Iterator[int]:
+        yield 1
+        raise RunFailed("Caught RunFailed in worker 0.\nTraceback …\nppr.errors.RunFailed: row 3")
+
+    found = in_one_line(broken())
+    assert next(found) == 1
+    with pytest.raises(RunFailed, match=r"^row 3$"):
+        next(found)
 
 
 def test_stream_splits_and_digest(streamed: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ import click
 
 from ppr import registry
 from ppr.cli.words import DATASET
+from ppr.config.places import config_files
+from ppr.config.yaml_files import read_yaml
 from ppr.data import hub
 from ppr.errors import BadRequest, RunFailed, choices
 from ppr.report.terminal import print_table
@@ -62,14 +65,16 @@ def list_(root: str | None, as_json: bool) -> None:
 @click.argument("names", nargs=-1, required=True, type=DATASET, metavar="NAME...")
 @root_option
 def fetch(names: tuple[str, ...], root: str | None) -> None:
-    """Download data sets from the Hugging Face hub, and note their hashes in SHA256SUMS.
+    """Download data sets from the Hugging Face hub or their publishers; note their hashes.
 
-    Into the folder of data sets where one is named, else into the Hugging Face cache.
+    Into the folder of data sets where one is named, else into a cache: the Hugging Face one, or
+    ppr's own.
     """
     for name, source in sources(names, root).items():
         place = source.find()
         if place is None:
-            place = hub.fetch(source.card, source.root and source.root / name)
+            card = source.published
+            place = hub.fetch(card, source.root and source.root / card.name, source.root)
         click.echo(f"{name}: in {place}")
 
 
@@ -106,11 +111,21 @@ def sources(names: Iterable[str], root: str | None) -> dict[str, ArraySource]:
     """The data sets with a card of their own (`hub_images` is many), or those named."""
     kinds = {name: registry.load("dataset", name) for name in registry.names("dataset")}
     known = {name: kind for name, kind in kinds.items() if hasattr(kind, "card")}
+    makers: dict[str, Any] = dict(known)
+    for option, file in config_files("dataset").items() if names else ():  # dataset=gowalla
+        kind, fields = _option(read_yaml(file))
+        if option not in makers and kind in known:
+            makers[option] = partial(known[kind], **fields)
     for name in names:
-        if name not in known:
-            raise BadRequest(f"unknown data set {name!r}: {choices(name, known)}")
+        if name not in makers:
+            raise BadRequest(f"unknown data set {name!r}: {choices(name, makers)}")
     folder = hub.mirror(Path(root) if root else None)
-    return {name: known[name](folder) for name in names or known}
+    return {name: makers[name](folder) for name in names or known}
+
+
+def _option(values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The component of a data set's option, and its fields."""
+    return str(values.get("name")), {k: v for k, v in values.items() if k != "name"}
 
 
 def described(name: str, source: ArraySource) -> dict[str, Any]:

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Original:
+    """A file as its publisher has it."""
+
+    url: str
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -29,3 +38,5 @@ class Card:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     balanced: bool = False
+    originals: Mapping[str, Original] = field(default_factory=dict)
+    unpack: Callable[[Path, Mapping[str, Path]], None] | None = None

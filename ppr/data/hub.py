@@ -1,4 +1,4 @@
-"""Find a data set's Parquet files: in a local mirror, in the Hugging Face cache, or on the hub.
+"""Find a data set's files: in a local mirror, in a cache, on the hub or at their publishers'.
 
 A mirror is a folder with the hub's own layout: `<root>/cifar10/plain_text/train-*.parquet` or
 `<root>/uoft-cs/cifar10/plain_text/train-*.parquet`. Files from the hub are only ever data: Parquet
@@ -16,6 +16,8 @@ from pathlib import Path
 
 from ppr.config.places import data_root
 from ppr.data.card import Card
+from ppr.data.originals import fetch as fetch_originals
+from ppr.data.originals import own_folder
 from ppr.errors import BadRequest, RunFailed
 from ppr.results.files import write_atomic
 
@@ -64,6 +66,8 @@ def find(card: Card, root: Path | None) -> Place | None:
         for folder in dict.fromkeys((top / card.name, top / (card.hub or card.name))):
             if files := _files(card, folder):
                 return Place("mirror", folder, files)
+    if card.originals and (files := _files(card, own_folder(card))):
+        return Place("cache", own_folder(card), files)
     snapshot = _snapshot(card)
     if snapshot is not None and (files := _files(card, snapshot)):
         return Place("cache", snapshot, files)
@@ -80,7 +84,7 @@ def locate(card: Card, root: Path | None) -> Place:
 
 
 def fetch(card: Card, folder: Path | None, root: Path | None = None) -> Place:
-    """Download a data set's Parquet files to `folder`, or to the Hugging Face cache.
+    """Download a data set's files to `folder`, or else to a cache, the hub's where it is there.
 
     Their hashes are noted in SHA256SUMS.
 
@@ -88,10 +92,14 @@ def fetch(card: Card, folder: Path | None, root: Path | None = None) -> Place:
         BadRequest: the hub cannot be reached, or has no such files.
         RunFailed: what came is not what an earlier fetch noted in SHA256SUMS.
     """
+    if card.originals:
+        folder = folder or own_folder(card)
+        fetch_originals(card, folder)
+        return _fetched("cache" if folder == own_folder(card) else "mirror", card, folder)
+    if card.hub is None:
+        raise BadRequest(f"{card.name}: not on the hub; {_looked(card, root)}; from {card.source}")
     from huggingface_hub import snapshot_download
 
-    if card.hub is None:
-        raise BadRequest(f"{card.name}: not on the hub; {_looked(card, root)}")
     try:
         got = snapshot_download(
             card.hub,
@@ -107,10 +115,16 @@ def fetch(card: Card, folder: Path | None, root: Path | None = None) -> Place:
             f"({reason}); run `ppr data fetch {card.name}` where there is internet, "
             f"or set PPR_DATA to a folder that has it"
         ) from None
-    files = _files(card, Path(got))
+    return _fetched("cache" if folder is None else "mirror", card, Path(got))
+
+
+def _fetched(kind: str, card: Card, folder: Path) -> Place:
+    """What has come to a folder, with its hashes noted, or held against those of an earlier day."""
+    files = _files(card, folder)
     if files is None:
-        raise BadRequest(f"{card.name}: {card.hub} has no {', '.join(card.files.values())}")
-    place = Place("cache" if folder is None else "mirror", Path(got), files)
+        where = card.hub or card.source
+        raise BadRequest(f"{card.name}: {where} has no {', '.join(card.files.values())}")
+    place = Place(kind, folder, files)
     if not note(place):
         verify(place)
     return place

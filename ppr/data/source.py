@@ -64,9 +64,14 @@ class Source(ABC):
             RunFailed: a file is torn or is not the published data.
         """
 
+    @property
+    def published(self) -> Card:
+        """The card of the files it reads, which may be another data set's."""
+        return self.card
+
     def find(self) -> hub.Place | None:
         """Where the data is on this machine, without asking the network; None if nowhere."""
-        return hub.find(self.card, self.root)
+        return hub.find(self.published, self.root)
 
     def split(self, targets: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Rows of the training and the validation part; None for all rows, and for no part."""

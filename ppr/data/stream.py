@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ppr.data.images import label_column, open_image
+from ppr.errors import RunFailed
 
 if TYPE_CHECKING:
     import numpy as np
     from PIL.Image import Image
     from torch import Tensor
+
+T = TypeVar("T")
 
 
 class StreamSplit:
@@ -60,6 +63,15 @@ class StreamSplit:
             picture = open_image(cell, 3, f"{self.where}: row {row}")
             images[place] = np.asarray(square(picture, self.size)).transpose(2, 0, 1)
         return torch.from_numpy(images), self.targets[chosen]
+
+
+def in_one_line(loader: Iterable[T]) -> Iterator[T]:
+    """A loader's items; what fails in one of its processes is told without its traceback there."""
+    try:
+        yield from loader
+    except RunFailed as error:
+        told = str(error).strip().rsplit("\n", 1)[-1]
+        raise RunFailed(told.removeprefix(f"{RunFailed.__module__}.RunFailed: ")) from None
 
 
 def square(picture: Image, size: int) -> Image:

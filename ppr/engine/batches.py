@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ppr.data.dataset import Split
+from ppr.data.stream import in_one_line
 from ppr.engine import distributed
 from ppr.engine.seeding import generator
 from ppr.errors import BadRequest
@@ -159,7 +160,7 @@ class Batches:
         loader = DataLoader(
             source, batch_size=None, num_workers=self.workers, pin_memory=pinned, generator=own
         )
-        for inputs, targets, indices in loader:
+        for inputs, targets, indices in in_one_line(loader):
             move = [part.to(self.device, non_blocking=True) for part in (inputs, targets, indices)]
             yield Batch(*move)
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from ppr.data.dataset import Dataset, Split
+from ppr.data.stream import in_one_line
 from ppr.engine import distributed, seeding
 from ppr.errors import BadRequest, RunFailed
 
@@ -272,7 +273,7 @@ class Subject:
                 pin_memory=self.device.type == "cuda",
                 generator=self.generator("loader", "cpu"),  # else it draws from the global one
             )
-        for batch in batches:
+        for batch in in_one_line(batches):
             yield batch.to(self.device, non_blocking=True)
 
 

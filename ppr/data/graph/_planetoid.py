@@ -5,11 +5,12 @@ Yang, Cohen and Salakhutdinov, "Revisiting Semi-Supervised Learning with Graph E
 published split. Some papers are in no part of it; the 15 of Citeseer without a word or a citation
 have the label -1.
 
-Get it: the files `ind.cora.*` and `ind.citeseer.*` of github.com/kimiyoung/planetoid (MIT), written
-as Parquet files to the folder `planetoid` of PPR_DATA: `cora/nodes.parquet` with the columns `node`
-(0 to N - 1), `label`, `split` (train, validation, test or none), `feature_index` and
+`ppr data fetch planetoid` gets the files `ind.cora.*` and `ind.citeseer.*` of
+github.com/kimiyoung/planetoid (MIT) and writes them as Parquet files: `cora/nodes.parquet` with the
+columns `node` (0 to N - 1), `label`, `split` (train, validation, test or none), `feature_index` and
 `feature_value` (lists), and `cora/edges.parquet` with `source` and `target`, each citation both
-ways, without loops or doubles.
+ways, without loops or doubles. They are pickles: ppr/data/graph/_planetoid_files.py reads them
+with an unpickler that makes arrays and nothing else.
 
 Raises RunFailed for files that are not these graphs.
 """
@@ -20,7 +21,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ppr.data import hub
-from ppr.data.card import Card
+from ppr.data.card import Card, Original
+from ppr.data.graph._planetoid_files import COMMIT, FILES, unpack
 from ppr.data.source import read_parquet
 from ppr.errors import RunFailed
 
@@ -46,6 +48,7 @@ GRAPHS = {
     "citeseer": Published(3327, 3703, 9104, 120, tuple("012345")),
 }
 VALIDATION, TEST = 500, 1000
+GITHUB = f"https://raw.githubusercontent.com/kimiyoung/planetoid/{COMMIT}/data"
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ def card(graph: str) -> Card:
         source="https://github.com/kimiyoung/planetoid",
         licence="MIT",
         files={part: f"{graph}/{part}.parquet" for part in ("nodes", "edges")},
+        originals={name: Original(f"{GITHUB}/{name}", sha) for name, sha in FILES.items()},
+        unpack=unpack,
     )
 
 

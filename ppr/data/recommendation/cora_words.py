@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ppr.data import hub
 from ppr.data.card import Card
 from ppr.data.graph import _planetoid
 from ppr.data.recommendation.feedback import SHAPE, FeedbackSource
@@ -46,8 +45,9 @@ class CoraWords(FeedbackSource):
             raise BadRequest(f"dataset.test={test}: must be less than the {ENTRIES} entries")
         self.card = replace(self.card, rows={"train": ENTRIES - test, "test": test})
 
-    def find(self) -> hub.Place | None:
-        return hub.find(_planetoid.card("cora"), self.root)
+    @property
+    def published(self) -> Card:
+        return _planetoid.card("cora")
 
     def interactions(self) -> tuple[np.ndarray, np.ndarray]:
         import numpy as np

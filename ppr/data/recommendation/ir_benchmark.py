@@ -4,19 +4,22 @@ Yang et al., "PSL", NeurIPS 2024, appendix B.1: users and items with ten interac
 ratings of 3 or more; of each user's 80 % are to train on and 20 % to test with. Counts are those of
 dataset_summary.md beside the files.
 
-Get it: data_iid/<variant>/proc.zip of github.com/Tiny-Snow/IR-Benchmark-Dataset, unpacked to the
-folder ir_benchmark/<variant> of PPR_DATA (train.tsv and test.tsv: a user's number, an item's).
+`ppr data fetch gowalla amazon_electronic` gets data_iid/<variant>/proc.zip of
+github.com/Tiny-Snow/IR-Benchmark-Dataset, unpacked to ir_benchmark/<variant> (train.tsv and
+test.tsv: a user's number, an item's).
 
 Raises RunFailed for files that are not the published ones.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ppr.data import hub
-from ppr.data.card import Card
+from ppr.data import hub, originals
+from ppr.data.card import Card, Original
 from ppr.data.recommendation.feedback import SHAPE, FeedbackSource
 from ppr.errors import RunFailed
 from ppr.registry import component
@@ -24,6 +27,12 @@ from ppr.registry import component
 if TYPE_CHECKING:
     import numpy as np
 
+COMMIT = "18bbbe892301c6013579ae70f3cab9d666878e23"
+GITHUB = f"https://raw.githubusercontent.com/Tiny-Snow/IR-Benchmark-Dataset/{COMMIT}/data_iid"
+ARCHIVES = {
+    "amazon2014-electronic": "7c67d05b3792aebaa46a7c46af438c574263f9e34e8a4ae67a40de17dc094ee0",
+    "gowalla": "6412ab68a7484a2edf762f715b2397a977b40cfedad7efefd1c493608ffc1bdf",
+}
 # users, items, interactions to train on and to test with
 CATALOGUES = {
     "amazon2014-electronic": (13_455, 8360, 182_398, 52_123),
@@ -31,8 +40,29 @@ CATALOGUES = {
 }
 
 
+def unpack(variant: str, folder: Path, files: Mapping[str, Path]) -> None:
+    originals.unzip(files[f"{variant}.zip"], ("train.tsv", "test.tsv"), folder / variant)
+
+
+def published(variant: str) -> Card:
+    _, items, train, test = CATALOGUES[variant]
+    return Card(
+        name="ir_benchmark",
+        shape=SHAPE,
+        classes=tuple(map(str, range(items))),
+        rows={"train": train, "test": test},
+        source="https://github.com/Tiny-Snow/IR-Benchmark-Dataset",
+        licence="not stated; that of each source",
+        files={part: f"{variant}/{part}.tsv" for part in ("train", "test")},
+        originals={f"{variant}.zip": Original(f"{GITHUB}/{variant}/proc.zip", ARCHIVES[variant])},
+        unpack=partial(unpack, variant),
+    )
+
+
 @component("dataset", inputs="user", targets="item")
 class IRBenchmark(FeedbackSource):
+    card = published("amazon2014-electronic")
+
     def __init__(
         self,
         root: Path | None = None,
@@ -41,16 +71,8 @@ class IRBenchmark(FeedbackSource):
         **shared: Any,
     ) -> None:
         super().__init__(root, **shared)
-        self.users, items, train, test = CATALOGUES[variant]
-        self.card = Card(
-            name="ir_benchmark",
-            shape=SHAPE,
-            classes=tuple(map(str, range(items))),
-            rows={"train": train, "test": test},
-            source="https://github.com/Tiny-Snow/IR-Benchmark-Dataset",
-            licence="not stated; that of each source",
-            files={part: f"{variant}/{part}.tsv" for part in ("train", "test")},
-        )
+        self.users = CATALOGUES[variant][0]
+        self.card = published(variant)
 
     def interactions(self) -> tuple[np.ndarray, np.ndarray]:
         place = hub.locate(self.card, self.root)

@@ -5,15 +5,18 @@ than 30), as in utils/dataloaders.py of https://github.com/guldoganozgur/ei_fair
 input beside that. Effort can change the loan asked for: its duration, its amount, its rate. It has
 no published split; a fifth is set apart by class with `split_seed`.
 
-It is not on the hub: a user writes UCI's german.data, with its codes, to train.parquet.
+It is not on the hub: `ppr data fetch german_credit` writes UCI's german.data, with its codes, to
+train.parquet.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from ppr.data.card import Card
+from ppr.data import originals
+from ppr.data.card import Card, Original
 from ppr.data.tabular.table import ParquetTable
 from ppr.registry import component
 
@@ -23,6 +26,21 @@ if TYPE_CHECKING:
     from ppr.data.tabular.table import People
 
 YOUNG = 30
+
+
+UCI = "https://archive.ics.uci.edu/ml/machine-learning-databases"
+COLUMNS = (
+    "status", "duration", "credit_history", "purpose", "credit_amount", "savings",
+    "present_employment", "installment_rate", "status_sex", "other_debtors",
+    "present_residence_since", "property", "age", "installment_plans", "housing",
+    "number_of_existing_credits", "job", "number_of_people_liable_for", "telephone",
+    "foreign_worker", "credit",
+)  # fmt: skip
+
+
+def unpack(folder: Path, files: Mapping[str, Path]) -> None:
+    text = files["german.data"].read_bytes()
+    originals.table(text, folder / "train.parquet", COLUMNS, delimiter=" ")
 
 
 @component("dataset", inputs="vector", targets="class", has="groups")
@@ -35,6 +53,13 @@ class GermanCredit(ParquetTable):
         source="https://archive.ics.uci.edu/dataset/144",
         licence="see the source",
         files={"train": "train.parquet"},
+        originals={
+            "german.data": Original(
+                f"{UCI}/statlog/german/german.data",
+                "b21f3d81db8071257d5ff1deaeba1fd4303b62712e6fcc9715c7a86202cb5871",
+            )
+        },
+        unpack=unpack,
     )
     numeric = (
         "duration",

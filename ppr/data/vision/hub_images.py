@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ppr.data import hub as place_of
 from ppr.data.card import Card
 from ppr.data.source import Source
-from ppr.errors import BadRequest, RunFailed
+from ppr.errors import BadRequest, RunFailed, choices
 from ppr.fields import Count
 from ppr.registry import component
 
@@ -71,6 +71,8 @@ class HubImages(Source):
 
         place = place_of.locate(self.card, self.root)
         tables = {split: _table(files) for split, files in place.files.items()}
+        for split, table in tables.items():
+            self._check(table, place.files[split][0])
         whole = self._split(tables["train"], place.folder)
         kept, held = self.split(whole.targets.numpy())
         train = whole if kept is None else self._split(tables["train"], place.folder, kept)
@@ -87,6 +89,21 @@ class HubImages(Source):
             std=self.card.std,
             digest=_digest(place, self.card.shape, (train, validation, test)),
         )
+
+    def _check(self, table: Any, file: Path) -> None:
+        """Columns that are there, and images that lie in the file and not beside it."""
+        for field, kind in (("image", "input"), ("label", "target")):
+            column = self.card.columns[kind]
+            if column not in table.column_names:
+                known = choices(column, table.column_names)
+                raise BadRequest(f"dataset.{field}={column}: no such column in {file}; {known}")
+        image = self.card.columns["input"]
+        cell = table.with_format("arrow").select(range(min(1, len(table))))[:][image].to_pylist()
+        if cell and isinstance(cell[0], dict) and not cell[0].get("bytes") and cell[0].get("path"):
+            raise RunFailed(
+                f"{file}: column {image!r} holds paths and no images; datasets' "
+                "embed_table_storage puts them into the table before it is written"
+            )
 
     def _split(self, table: Any, where: Path, rows: Any = None) -> StreamSplit:
         from ppr.data.stream import StreamSplit

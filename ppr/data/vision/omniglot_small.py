@@ -7,9 +7,9 @@ the 106 characters of `small2` that are in alphabets of its own (Japanese kataka
 Tagalog), so that no test class has been seen. `validation` is a number of whole characters held out
 of training by `split_seed`. Ink is 255 here; images are pooled by boxes to `size`.
 
-Get it: images_background_small1.zip and images_background_small2.zip from the folder `python` of
-github.com/brendenlake/omniglot (MIT), into the folder `omniglot_small` of PPR_DATA. Parquet files
-small1.parquet and small2.parquet with columns `image`, `alphabet` and `label` do as well.
+`ppr data fetch omniglot_small` gets both archives from github.com/brendenlake/omniglot (MIT).
+Parquet files small1.parquet and small2.parquet with columns `image`, `alphabet` and `label` do as
+well.
 
 Raises BadRequest if there are not so many characters to hold out, RunFailed for files that are not
 these sets.
@@ -24,8 +24,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ppr.data import hub
-from ppr.data.card import Card
+from ppr.data import hub, originals
+from ppr.data.card import Card, Original
 from ppr.data.source import Source, read_parquet
 from ppr.errors import BadRequest, RunFailed
 from ppr.fields import Count, Whole
@@ -40,6 +40,12 @@ if TYPE_CHECKING:
 SHARED = ("Greek", "Latin")
 """Alphabets of both sets."""
 SEEN, UNSEEN, DRAWINGS = 136, 106, 20
+COMMIT = "057f034baf2ecb8530bc5710e5a23584d2a519cc"
+GITHUB = f"https://raw.githubusercontent.com/brendenlake/omniglot/{COMMIT}/python"
+ARCHIVES = {
+    "small1": "f38eb80f801274ac2b4dff5b24289016bfaba4a7d5bb50deebf27104ad6cb8a4",
+    "small2": "3ccaa407515a8778e5d0861875af38b17e418f301ad5bb3b5a6b65d901a41c7f",
+}
 
 
 @component("dataset", inputs="image", targets="class")
@@ -54,6 +60,11 @@ class Omniglot(Source):
         files={"train": "*small1.*", "test": "*small2.*"},
         columns={"input": "image", "target": "label"},
         balanced=True,
+        originals={
+            f"images_background_{part}.zip": Original(f"{GITHUB}/images_background_{part}.zip", sha)
+            for part, sha in ARCHIVES.items()
+        },
+        unpack=originals.keep,
     )
 
     def __init__(
