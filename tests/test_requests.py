@@ -58,3 +58,33 @@ def test_one_sample_will_do_where_it_is_not_normalised_alone(words, tmp_path):
 def test_a_loss_that_is_no_mean_is_not_cut(words, tmp_path):
     with pytest.raises(BadRequest, match="engine.accumulate=2: the loss is not a mean"):
         open_loop(tmp_path, *words, "engine.batch_size=64", "engine.accumulate=2")
+
+
+@pytest.mark.parametrize("final", ["0", "0.001"])
+def test_a_schedule_that_learns_nothing_is_not_kept_quiet(final, tmp_path, caplog):
+    """One epoch at a rate that is set once an epoch, by the epoch's end: the final rate."""
+    words = ["schedule=cosine", "schedule.every=epoch", f"schedule.final={final}"]
+    if final == "0":
+        with pytest.raises(BadRequest, match="the learning rate is 0 at each of the"):
+            open_loop(tmp_path, *words, "engine.epochs=1")
+    else:
+        open_loop(tmp_path, *words, "engine.epochs=1")
+        assert "the learning rate is never above 0.001 of optimizer.lr" in caplog.text
+    caplog.clear()
+    open_loop(tmp_path, *words, "engine.epochs=3")
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(("decay", "warned"), [(0.5, False), (0.999, True)])
+def test_an_average_that_is_mostly_the_start_says_so(decay, warned, caplog):
+    words = ["engine.max_steps=20", "engine.evaluate_every=0", "evaluator=[classifier]"]
+    summary = execute(compose([*DIGITS, *words, f"engine.ema_decay={decay}"]))
+    assert ("98 % of the average" in caplog.text) == warned
+    assert summary["protocol"]["ema_decay"] == decay
+    share = summary["protocol"]["untrained share of the average"]
+    assert share == pytest.approx(decay ** summary["protocol"]["steps"])
+
+
+def test_an_average_that_never_moves_is_refused():
+    with pytest.raises(BadRequest, match="engine.ema_decay=1"):
+        compose([*DIGITS, "engine.ema_decay=1"])

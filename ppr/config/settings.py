@@ -6,8 +6,10 @@ from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any, get_type_hints
 
+from annotated_types import Interval
+
 from ppr.errors import BadRequest
-from ppr.fields import Count, Fraction, Literal, NonNegative, Positive
+from ppr.fields import Annotated, Count, Literal, NonNegative, Positive
 from ppr.registry import Field
 
 
@@ -30,7 +32,8 @@ class EngineSettings:
         accumulate: parts a batch is cut into, one backward pass each. Batch-wide losses see the
             parts, so contrastive tasks refuse it.
         clip_norm: largest global gradient norm.
-        ema_decay: keep an exponential moving average of the weights and evaluate that.
+        ema_decay: keep an exponential moving average of the weights and evaluate that. It begins
+            with the untrained weights, which are ema_decay^steps of it at the end.
         nonfinite: what a NaN or infinite loss or gradient does: stop the run, or skip the step,
             which then leaves no trace but in the count. Steps that fp16's loss scale spoils are
             always skipped so.
@@ -65,7 +68,7 @@ class EngineSettings:
     tf32: bool = True
     accumulate: Count = 1
     clip_norm: Positive | None = None
-    ema_decay: Fraction | None = None
+    ema_decay: Annotated[float, Interval(ge=0, lt=1)] | None = None
     nonfinite: Literal["stop", "skip"] = "stop"
     evaluate_every: int = 0
     monitor: str | None = None

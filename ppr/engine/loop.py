@@ -24,6 +24,7 @@ from ppr.engine.buffers import Kept, buffers_kept
 from ppr.engine.checkpoints import checkpoints, load_checkpoint, save_checkpoint
 from ppr.engine.device import autocast
 from ppr.engine.ema import MovingAverage
+from ppr.engine.futile import refuse_no_rate, warn_of_average
 from ppr.engine.gradients import Gradients
 from ppr.engine.interrupts import Interrupted
 from ppr.engine.meter import Meter
@@ -68,6 +69,9 @@ class Loop:
         self.factor: Callable[[int], float] = lambda step: 1.0
         if bench.chosen("schedule"):
             self.factor = bench.build("schedule", self.total, per_epoch)
+        if not bench.values["data"]["synthetic"]:  # a smoke test is not there to learn
+            refuse_no_rate(self.factor, self.total)
+            warn_of_average(settings.ema_decay or 0.0, self.total)
         self.base_rates = [group["lr"] for group in self.optimizer.param_groups]
         self.scaler = torch.amp.GradScaler(bench.device.type, enabled=bench.precision == "fp16")
         self.ema = MovingAverage(task, settings.ema_decay) if settings.ema_decay else None

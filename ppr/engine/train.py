@@ -15,6 +15,7 @@ from ppr.engine import distributed
 from ppr.engine.bench import Bench, Outcome
 from ppr.engine.checkpoints import WEIGHTS, load_weights, save_weights
 from ppr.engine.device import autocast, describe_device, peak_memory
+from ppr.engine.futile import of_the_start
 from ppr.engine.loop import Loop
 from ppr.engine.requests import no_validation
 from ppr.engine.seeding import seed_everything
@@ -209,7 +210,15 @@ def _protocol(task: TrainingTask, bench: Bench, loop: Loop) -> dict[str, Any]:
         "skipped_steps": loop.skipped,
         "evaluators": described,
         **_parts(task, bench),
+        **_average(bench.settings.ema_decay, loop.step),
     }
+
+
+def _average(decay: float | None, steps: int) -> dict[str, Any]:
+    """That the weights evaluated are an average, and how much of it the untrained ones are."""
+    if not decay:
+        return {}
+    return {"ema_decay": decay, "untrained share of the average": of_the_start(decay, steps)}
 
 
 def _parts(task: TrainingTask, bench: Bench) -> dict[str, Any]:
