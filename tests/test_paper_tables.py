@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import html.parser
 import io
 import json
@@ -18,9 +19,13 @@ from own_paper_fixtures import own_papers, own_root  # noqa: F401
 import ppr.cli.paper
 import ppr.cli.papers
 import ppr.cli.table
+from ppr.errors import BadRequest
+from ppr.papers.cells import Results
 from ppr.report import formats
 from ppr.report.sheet import commands, notes
+from ppr.results.metrics import lower_is_better
 from ppr.results.statistics import mean_interval
+from ppr.results.tree import scan
 
 # --- cells ----------------------------------------------------------------------------------------
 
@@ -48,7 +53,7 @@ def test_what_is_left_out_is_noted_and_never_averaged_in(papers: Path, root: Pat
     filled = sheet(papers, root).places["A & B"]["10 %"]
     assert sorted(filled.samples) == [0, 1, 2]
     said = "\n".join(filled.notes)
-    reasons = ("of scale smoke", "has no linear/top1", "is nan", "schema 0", "not JSON", "failed")
+    reasons = ("of scale smoke", "top1 is undefined", "is nan", "schema 0", "not JSON", "failed")
     for seed, reason in enumerate(reasons, start=3):
         assert re.search(rf"seed={seed}\b.*{reason}.*: left out", said), (seed, said)
     assert len(filled.notes) == len(reasons)
@@ -114,6 +119,47 @@ def test_latex(papers: Path, root: Path, tmp_path: Path) -> None:
         call = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
         done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout[-800:]
+
+
+def test_what_is_undefined_is_a_dash_and_what_is_misspelt_is_refused(
+    papers: Path, root: Path
+) -> None:
+    """Another run of the tree has the metric: its name is right."""
+    for seed in range(3):
+        shutil.rmtree(root / "a_small" / VARIANT / f"seed={seed}")
+        write_run(root, "a_small", seed, 0.1, metrics={"knn": {"top1": 0.9}})
+    filled = sheet(papers, root).places["A & B"]["10 %"]
+    assert (filled.interval, filled.undefined) == (None, {0, 1, 2})
+    assert not {0, 1, 2} & {*filled.missing_seeds}
+    results = Results(lambda _: (filled.experiment, filled.variant), scan(root))
+    with pytest.raises(BadRequest, match="no metric 'linear/topp' in its runs"):
+        results.fill(dataclasses.replace(filled.cell, metric="linear/topp"))
+
+
+@pytest.mark.parametrize(
+    ("metric", "lower"),
+    [("calibration/ece", True), ("linear/nll", True), ("error", True), ("adaptive_ece", True),
+     ("linear/top1", False), ("lossless", False), ("loss/top1", False)],
+)  # fmt: skip
+def test_of_an_error_the_least_is_best(metric: str, lower: bool) -> None:
+    assert lower_is_better(metric) is lower
+
+
+def test_a_row_is_no_argument_of_the_line_before(papers: Path, root: Path) -> None:
+    filled = sheet(papers, root)
+    places = {"[0, 1]": filled.places["A & B"], "*starred": filled.places["A & B"]}
+    written = formats.latex(dataclasses.replace(filled, places=places))
+    assert "\n{}[0, 1] & " in written
+    assert "\n{}*starred & " in written
+
+
+def test_a_fragment_is_the_table_alone(papers: Path, root: Path) -> None:
+    written = formats.latex(sheet(papers, root), fragment=True)
+    assert written.startswith("\\begin{table}")
+    assert written.rstrip().endswith("\\end{table}")
+    assert "documentclass" not in written
+    assert "\\label{tab:" in written
+    assert written.count("tabular") == 2
 
 
 def test_latex_text_has_no_character_that_its_fonts_lack() -> None:

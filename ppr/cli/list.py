@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 
 import click
 
@@ -47,7 +48,8 @@ def command(kind: str | None, as_json: bool) -> None:
             continue
         click.secho(name, bold=True)
         width = min(max(map(len, found)), 32)
-        room = shutil.get_terminal_size().columns
+        # A pipe has no width: what a program reads is whole.
+        room = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
         for option, summary in found.items():
             line = f"  {option:<{width}}  {summary}".rstrip()
             click.echo(line if len(line) <= room else line[: room - 1] + "…")

@@ -81,9 +81,11 @@ def _add_plugins(ctx: click.Context, option: click.Parameter, paths: tuple[Path,
     "--plugin",
     multiple=True,
     type=click.Path(path_type=Path),
+    envvar="PPR_PLUGINS",
     callback=_add_plugins,
     expose_value=False,
-    help="A Python file with components of your own, or a folder of them and of configs/.",
+    help="A Python file with components of your own, or a folder of them and of configs/ "
+    "[PPR_PLUGINS, several with : between].",
 )
 @click.pass_context
 def cli(ctx: click.Context, debug: bool) -> None:

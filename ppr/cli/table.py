@@ -37,15 +37,17 @@ PAGES: dict[str, Callable[[Sheet], str]] = {
     default="terminal",
     help="latex and html are one document a table.",
 )
+@click.option("--fragment", is_flag=True, help="Of latex the table alone, without notes.")
 @click.option("--runs", is_flag=True, help="Print the run directories behind each cell.")
 @options.results
 @options.config_dir
-def command(*, name: str, form: str, runs: bool, root: str | None) -> None:
+def command(*, name: str, form: str, fragment: bool, runs: bool, root: str | None) -> None:
     """Render a paper's tables, reported beside reproduced.
 
     \b
       ppr table supcon
       ppr table supcon/cifar --format latex > cifar.tex
+      ppr table supcon/digits --format latex --fragment
       ppr table supcon/digits --runs
     """
     slug, _, table = name.partition("/")
@@ -60,6 +62,8 @@ def command(*, name: str, form: str, runs: bool, root: str | None) -> None:
         raise BadRequest(
             f"--format {form} is one table: {slug}/{f' or {slug}/'.join(paper.tables)}"
         )
+    if fragment and form != "latex":
+        raise BadRequest("--fragment: of --format latex only")
     results = Results(resolve, scan(results_root(root)))
     sheets = [fill(paper, key, results) for key in ([table] if table else paper.tables)]
     if runs:
@@ -69,6 +73,8 @@ def command(*, name: str, form: str, runs: bool, root: str | None) -> None:
         click.echo(formats.as_json(sheets), nl=False)
     elif form == "csv":
         click.echo(formats.as_csv(sheets), nl=False)
+    elif fragment:
+        click.echo(formats.latex(sheets[0], fragment=True), nl=False)
     elif form == "terminal":
         for sheet in sheets:
             print_sheet(sheet)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -67,6 +68,8 @@ class Filled:
     records: tuple[Record, ...]
     samples: Mapping[int, float]
     notes: tuple[str, ...]
+    undefined: frozenset[int] = frozenset()
+    """Seeds whose runs are done and have no such metric, as that of a bin that none falls into."""
 
     @cached_property
     def interval(self) -> Interval | None:
@@ -79,7 +82,11 @@ class Filled:
 
     @property
     def missing_seeds(self) -> list[int]:
-        return [seed for seed in range(self.cell.table.seeds) if seed not in self.samples]
+        return [
+            seed
+            for seed in range(self.cell.table.seeds)
+            if seed not in self.samples and seed not in self.undefined
+        ]
 
     @property
     def command(self) -> str:
@@ -130,11 +137,13 @@ class Results:
         """The cell's finished runs of its table's scale; what was left out is noted, with why.
 
         Raises:
-            BadRequest: as `variant`; or no run has the metric, though there are runs.
+            BadRequest: as `variant`; or no run of the whole tree has the metric, though the cell
+            has runs: it is misspelt.
         """
         experiment, variant = self.variant(cell)
         used, samples, notes = [], {}, []
         lacking: set[str] = set()
+        undefined: list[int] = []
         for record in self._records.get((experiment, variant), []):
             where = f"{experiment}/{variant}/seed={record.seed}"
             if record.state != "finished":
@@ -147,16 +156,29 @@ class Results:
                 continue
             known = metrics(record.summary)
             if cell.metric not in known:
-                notes.append(f"{where}: has no {cell.metric}: left out")
+                undefined.append(record.seed)
                 lacking |= known.keys()
                 continue
             used.append(record)
             samples[record.seed] = known[cell.metric] * cell.table.factor
-        if lacking and not samples:
+        if lacking and not samples and cell.metric not in self._measured:
             message = f"no metric {cell.metric!r} in its runs; {choices(cell.metric, lacking)}"
             raise BadRequest(f"tables.{cell.place}: {message}")
+        if undefined:
+            seeds = ",".join(map(str, undefined))
+            notes.append(
+                f"{experiment}/{variant}/seed={seeds}: {cell.metric} is undefined: left out"
+            )
         notes += [f"{problem}: left out" for problem in self._problems_of(experiment, variant)]
-        return Filled(cell, experiment, variant, tuple(used), samples, tuple(notes))
+        return Filled(
+            cell, experiment, variant, tuple(used), samples, tuple(notes), frozenset(undefined)
+        )
+
+    @cached_property
+    def _measured(self) -> set[str]:
+        """Every metric that some run of the tree has."""
+        runs = itertools.chain.from_iterable(self._records.values())
+        return {path for record in runs for path in metrics(record.summary)}
 
     def _problems_of(self, experiment: str, variant: str) -> Iterator[str]:
         for problem in self._problems:

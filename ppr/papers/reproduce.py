@@ -65,7 +65,7 @@ def agenda(cells: Iterable[Filled], words: Sequence[str] = ()) -> Agenda:
     missing: dict[Key, Config] = {}
     for cell in cells:
         for seed in range(cell.cell.table.seeds):
-            if seed in cell.samples:
+            if seed in cell.samples or seed in cell.undefined:
                 done.add((cell.experiment, cell.variant, seed))
                 continue
             config = compose([*cell.cell.overrides, f"seed={seed}", *words])

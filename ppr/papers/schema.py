@@ -15,10 +15,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ppr.errors import BadRequest, choices
+from ppr.results.metrics import lower_is_better
 
 SCALES = ("desk", "paper")
 Scale = Literal["desk", "paper"]
 TESTS = ("greater", "less", "equal", "matches", "monotone", "exact", "ratio")
+
+
+Best = Literal["max", "min", "none"]
 
 
 class _Part(BaseModel):
@@ -33,6 +37,7 @@ class Entry(_Part):
 
     value: str = ""
     metric: str | None = None
+    best: Best | None = None
 
 
 class Value(_Part):
@@ -80,7 +85,7 @@ class Table(_Part):
     scale: Scale
     metric: str
     unit: str = ""
-    best: Literal["max", "min", "none"] = "max"
+    best: Best | None = None
     decimals: int | None = Field(default=None, ge=0, le=12)
     axis: str | None = None
     quantity: str | None = None
@@ -129,6 +134,11 @@ class Table(_Part):
         return Template(self.cell).substitute(
             row=self.rows[row].value, column=self.columns[column].value
         )
+
+    def best_of(self, column: str, metric: str) -> Best:
+        """What is best of a column: as it says, as the table says, else as the metric is read."""
+        by_metric: Best = "min" if lower_is_better(metric) else "max"
+        return self.columns[column].best or self.best or by_metric
 
     def metric_of(self, row: str, column: str) -> str:
         base = self.columns[column].metric or self.metric

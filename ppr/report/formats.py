@@ -85,8 +85,12 @@ def _tex_cell(text: str) -> str:
     return tex(re.sub(r"^-(?=\d)", "−", text))
 
 
-def latex(sheet: Sheet) -> str:
-    """A document that compiles as it is; its `tabular` can be taken into another."""
+def latex(sheet: Sheet, fragment: bool = False) -> str:
+    """A document that compiles as it is; a fragment is its `table` alone, to be taken into another.
+
+    A fragment needs booktabs, says the number of seeds once where all cells share it, and leaves
+    the notes away.
+    """
     spans, rules, at = [""], [], 2
     for column in sheet.table.columns:
         width = 3 if sheet.has_reported(column) else 1
@@ -97,6 +101,20 @@ def latex(sheet: Sheet) -> str:
         cell if cell in ("reported", "difference") else "reproduced" for cell in header(sheet)[1:]
     ]
     body = lines(sheet, lambda text: rf"\textbf{{{text}}}", _tex_cell)
+    # After a rule or a line's end LaTeX takes [ for a length and * for a starred form.
+    body = [["{}" + row if row.startswith(("[", "*")) else row, *rest] for row, *rest in body]
+    tabular = [
+        rf"\begin{{tabular}}{{l{'r' * (at - 2)}}}",
+        r"\toprule",
+        " & ".join(spans) + r" \\",
+        "".join(rules),
+        " & ".join(["", *under]) + r" \\",
+        r"\midrule",
+        *(" & ".join(cells) + r" \\" for cells in body),
+        r"\bottomrule",
+    ]
+    if fragment:
+        return _fragment(sheet, tabular)
     said = list(notes(sheet))
     said += [f"Missing, {place}: {command}" for place, command in commands(sheet)]
     return "\n".join([
@@ -109,14 +127,7 @@ def latex(sheet: Sheet) -> str:
         r"\centering",
         rf"\caption{{{tex(sheet.title)}}}\medskip",
         r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-        rf"\begin{{tabular}}{{l{'r' * (at - 2)}}}",
-        r"\toprule",
-        " & ".join(spans) + r" \\",
-        "".join(rules),
-        " & ".join(["", *under]) + r" \\",
-        r"\midrule",
-        *(" & ".join(cells) + r" \\" for cells in body),
-        r"\bottomrule",
+        *tabular,
         r"\end{tabular}}",
         r"",
         r"\begin{flushleft}\footnotesize\sloppy",
@@ -124,6 +135,26 @@ def latex(sheet: Sheet) -> str:
         r"\end{flushleft}",
         r"\end{table}",
         r"\end{document}",
+        "",
+    ])  # fmt: skip
+
+
+def _fragment(sheet: Sheet, tabular: list[str]) -> str:
+    counts = {filled.interval.n for filled in sheet.cells if filled.interval}
+    over = "seeds"
+    if len(counts) == 1:
+        (n,) = counts
+        over = f"{n} {'seed' if n == 1 else 'seeds'}"
+        tabular = [line.replace(f" (n={n})", "") for line in tabular]
+    caption = f"{sheet.table.title}; mean ± 95 % interval over {over}."
+    return "\n".join([
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{tex(caption)}}}",
+        rf"\label{{tab:{sheet.paper.slug}-{sheet.name}}}",
+        *tabular,
+        r"\end{tabular}",
+        r"\end{table}",
         "",
     ])  # fmt: skip
 

@@ -45,9 +45,10 @@ class Sheet:
             for row in self.places.values()
             if row[filled.cell.column].interval
         ]
-        if len(means) < 2 or filled.interval is None or self.table.best == "none":
+        best = self.table.best_of(filled.cell.column, filled.cell.metric)
+        if len(means) < 2 or filled.interval is None or best == "none":
             return False
-        return filled.interval.mean == (max if self.table.best == "max" else min)(means)
+        return filled.interval.mean == (max if best == "max" else min)(means)
 
 
 def fill(paper: Paper, name: str, results: Results) -> Sheet:
@@ -139,9 +140,13 @@ def _recorded(sheet: Sheet) -> Iterator[str]:
     """What the runs themselves recorded of their protocol: in common, and where they differ."""
     seen: dict[str, dict[str, None]] = {}
     for filled in sheet.cells:
+        evaluator = filled.cell.quantity.partition("/")[0]
         for record in filled.records:
             for key, value in flatten(record.summary.get("protocol") or {}, ".").items():
-                seen.setdefault(key, {})[str(value)] = None
+                name = key.removeprefix("evaluators.")
+                # Of the evaluators the cell's own says what its number is.
+                if name == key or name.partition(".")[0] == evaluator:
+                    seen.setdefault(name, {})[str(value)] = None
     common = {key: next(iter(values)) for key, values in seen.items() if len(values) == 1}
     several = {key: " / ".join(values) for key, values in seen.items() if len(values) > 1}
     if common:

@@ -62,6 +62,14 @@ def value(summary: Mapping[str, Any], path: str) -> float:
     return known[path]
 
 
+_LOWER = {"ece", "nll", "error", "loss", "mse", "mae", "rmse", "brier", "crps", "perplexity"}
+
+
+def lower_is_better(path: str) -> bool:
+    """Whether a metric is an error or a loss, by the words of its name: `calibration/ece`."""
+    return not _LOWER.isdisjoint(path.rpartition("/")[2].lower().split("_"))
+
+
 def is_number(value: Any) -> bool:
     """Whether it is a number that a float can hold, infinite and NaN among them."""
     if isinstance(value, bool) or not isinstance(value, int | float):
