@@ -293,3 +293,16 @@ def test_build_is_the_python_face():
         package.build("loss", "supcom")
     with pytest.raises(BadRequest, match="unknown kind 'los'"):
         package.build("los", "supcon")
+
+
+def test_users_of_a_component_are_the_papers_whose_cells_have_it(capsys):
+    import json
+
+    def users(what):
+        cli.main(["show", what, "--json"], standalone_mode=False)
+        return json.loads(capsys.readouterr().out)["papers"]
+
+    assert users("loss/asl") == ["asl"]
+    assert users("experiment/sam_digits") == ["sam"]
+    assert "supcon" in users("loss/supcon")
+    assert not {"sam", "siglip", "focal"} & {*users("loss/supcon")}

@@ -12,6 +12,7 @@ from ppr.cli.words import COMPONENT
 from ppr.config import places, usage
 from ppr.config.fit import FAMILIES, fitting
 from ppr.errors import BadRequest, choices
+from ppr.papers.cache import papers_using
 from ppr.registry import Spec
 
 
@@ -34,7 +35,9 @@ def command(what: str, as_json: bool) -> None:
         "file": str(spec.path),
         "options": {o: str(p) for o, p in usage.options_of(kind, spec.name).items()},
         "experiments": experiments,
-        "papers": usage.papers_using(experiments),
+        "papers": papers_using(
+            experiments, [f"{kind}/{o}" for o in {*usage.options_of(kind, spec.name), spec.name}]
+        ),
     }
     if as_json:
         fields = {f.name: {"type": f.annotation, "default": None if f.required else f.default,
@@ -90,7 +93,7 @@ def _show_experiment(name: str, as_json: bool) -> None:
     if name not in files:
         raise BadRequest(f"no experiment {name!r}; {choices(name, files)}")
     chosen = usage.choices_by_experiment()[name]
-    papers = usage.papers_using([name])
+    papers = papers_using([name])
     if as_json:
         shown = {"name": name, "file": str(files[name]), "choices": chosen, "papers": papers}
         click.echo(json.dumps(shown, indent=2))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from pathlib import Path
 
@@ -44,8 +43,16 @@ def component_of(kind: str, option: str) -> str:
 
 
 def options_of(kind: str, component: str) -> dict[str, Path]:
-    """The YAML options that build a component."""
-    return {o: p for o, p in config_files(kind).items() if component_of(kind, o) == component}
+    """The YAML options that build a component; a file that is wrong builds none."""
+    found = {}
+    for option, path in config_files(kind).items():
+        try:
+            named = str(option_body(f"{kind}/{option}").get("name", option)).split("/", 1)[0]
+        except BadRequest:
+            continue
+        if named == component:
+            found[option] = path
+    return found
 
 
 def experiments_using(kind: str, component: str) -> list[str]:
@@ -56,20 +63,3 @@ def experiments_using(kind: str, component: str) -> list[str]:
         for name, chosen in choices_by_experiment().items()
         if options & set(chosen.get(kind, []))
     ]
-
-
-def papers_using(experiments: list[str]) -> list[str]:
-    """The papers whose tables name one of these experiments.
-
-    A cell may build the name from its row and column, so the name is compared with the pattern.
-    """
-    found = []
-    for slug, path in config_files("paper").items():
-        text = path.read_text(encoding="utf-8")
-        patterns = {
-            re.sub(r"\\\$\\\{\w+\\\}", r"\\w+", re.escape(word))
-            for word in re.findall(r"experiment=([\w$\{\}]+)", text)
-        }
-        if any(re.fullmatch(pattern, name) for pattern in patterns for name in experiments):
-            found.append(slug)
-    return found

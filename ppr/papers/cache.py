@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -18,7 +18,7 @@ import ppr
 from ppr import registry
 from ppr.config.places import cache_root, config_file
 from ppr.errors import BadRequest
-from ppr.papers.files import folders
+from ppr.papers.files import find_all, folders
 
 if TYPE_CHECKING:
     from ppr.config.compose import Config
@@ -160,3 +160,36 @@ def stamp(file: Path | os.DirEntry[str]) -> str:
 
 def digest(parts: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]
+
+
+def papers_using(experiments: Collection[str], options: Collection[str] = ()) -> list[str]:
+    """The papers with a cell of one of these experiments, or, where options are given, of one.
+
+    Told by the index of a paper's cells, which has each as it was composed; of a paper without one
+    by the experiments that its cells name.
+    """
+    found = []
+    for slug, path in find_all(folders(), {}).items():
+        index = _read(path.parent / INDEX / f"{slug}.json")
+        if index:
+            used = {option for key in index for option in json.loads(key)}
+            named = {name for part in index.values() for name, _ in part["variants"].values()}
+            hit = bool(used & {*options}) if options else bool(named & {*experiments})
+        else:
+            hit = bool(_named(path) & {*experiments})
+        if hit:
+            found.append(slug)
+    return found
+
+
+def _named(path: Path) -> set[str]:
+    """The experiments that the cells of a paper name; none of a paper that is wrong."""
+    from ppr.papers.cells import cells
+    from ppr.papers.files import read, reference
+
+    try:
+        tables = read(path).tables.items() if reference(path).has_tables else ()
+        every = [cell.overrides for name, table in tables for cell in cells(name, table)]
+    except (BadRequest, OSError, ValueError):
+        return set()
+    return {w.partition("=")[2] for words in every for w in words if w.startswith("experiment=")}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ppr.config.usage import papers_using
+from ppr.papers.cache import papers_using
 from ppr.papers.cells import Filled, Results, cells, refer
 from ppr.papers.files import folders, load
 from ppr.papers.schema import Matches, Paper
