@@ -174,7 +174,7 @@ def test_the_board_stays_a_table_on_a_phone(browser: Browser, toy: Path) -> None
     browser.open(toy / "index.html", 400)
     assert "Papers" in browser.nodes("table")
     heads = ["Paper", "Year", "Family", "Implemented", "Reached", "Verdicts"]
-    assert browser.nodes("columnheader")[-6:] == heads
+    assert [head for head in browser.nodes("columnheader") if head in heads] == heads
     assert len([name for name in browser.nodes("rowheader") if "planned" in name]) == 1
 
 
@@ -248,7 +248,7 @@ def test_curves_fill_their_frame_and_stay_in_it(browser: Browser, toy: Path) -> 
         const box = path.getBoundingClientRect();
         const frame = path.ownerSVGElement.getBoundingClientRect();
         return [box.width, frame.width, box.left - frame.left, frame.right - box.right] })""")
-    assert len(boxes) == 4
+    assert len(boxes) == 2
     for width, frame, left, right in boxes:
         assert width > frame / 2
         assert left >= 0

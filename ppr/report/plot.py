@@ -270,10 +270,11 @@ def _fill(axes: Any, panel: Panel) -> None:
             low, high = [y - h for y, h in pairs], [y + h for y, h in pairs]
             axes.fill_between(curve.x, low, high, color=colour, alpha=0.2, linewidth=0)
     if panel.title:
-        axes.set_title("\n".join(textwrap.wrap(panel.title, 58)), fontsize="medium", loc="left")
+        axes.set_title("\n".join(textwrap.wrap(panel.title, 46)), fontsize="medium", loc="left")
     axes.set_xlabel(panel.axis)
     if panel.log:
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
     axes.set_ylabel(axis_label(panel.metric).replace(" (", "\n("))
     axes.grid(color="0.9", linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
