@@ -16,15 +16,27 @@ from annotated_types import Ge, Gt, Interval, Le, Lt
 Positive = Annotated[float, Gt(0)]
 NonNegative = Annotated[float, Ge(0)]
 Fraction = Annotated[float, Interval(ge=0, le=1)]
+BelowOne = Annotated[float, Interval(ge=0, lt=1)]
+"""The weight of the past in a moving average, a momentum: at 1 nothing new would ever come in."""
 Count = Annotated[int, Ge(1)]
 Whole = Annotated[int, Ge(0)]
 
-__all__ = ["Annotated", "Count", "Fraction", "Ge", "Literal", "NonNegative", "Positive", "Whole"]
+__all__ = [
+    "Annotated",
+    "BelowOne",
+    "Count",
+    "Fraction",
+    "Ge",
+    "Literal",
+    "NonNegative",
+    "Positive",
+    "Whole",
+]
 
 _NAMED = {
     "bool": bool, "int": int, "float": float, "str": str, "list": list, "dict": dict,
     "Positive": Positive, "NonNegative": NonNegative, "Fraction": Fraction, "Count": Count,
-    "Whole": Whole,
+    "Whole": Whole, "BelowOne": BelowOne,
 }  # fmt: skip
 _BOUNDS = {"Ge": Ge, "Gt": Gt, "Le": Le, "Lt": Lt, "Interval": Interval}
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from ppr.augment import ops
 from ppr.augment.base import Augment, image_size
 from ppr.augment.draw import Draw
+from ppr.errors import BadRequest
 from ppr.fields import Fraction, Whole
 from ppr.registry import component
 
@@ -37,6 +38,10 @@ class CropFlip(Augment):
     ) -> None:
         super().__init__(shape, mean, std)
         self.size = image_size(shape, "crop_flip")
+        for name, reach in (("padding", padding), ("cutout", cutout)):
+            if reach >= min(self.size):
+                what = f"would take all of an image of {self.size[0]}x{self.size[1]}"
+                raise BadRequest(f"augment.{name}={reach}: {what}; allowed: below {min(self.size)}")
         self.padding = padding
         self.flip = flip
         self.cutout = cutout

@@ -193,7 +193,8 @@ def gaussian_blur(images: Tensor, sigma: Tensor, kernel_size: int) -> Tensor:
 def _blur_weights(kernel: Tensor, taps: Tensor, size: int) -> Tensor:
     """Kernels [N, K] spread over lines of `size` pixels, [N, size, size]."""
     pixels = torch.arange(size, dtype=kernel.dtype, device=kernel.device)
-    reads = (pixels[:, None] + taps).abs_()
+    # To and fro between the ends; a line of one pixel is nothing but that pixel.
+    reads = (pixels[:, None] + taps).remainder_(max(1, 2 * (size - 1)))
     reads = (size - 1) - ((size - 1) - reads).abs_()
     hits = (reads.T[:, :, None] == pixels).to(kernel.dtype)
     return (kernel @ hits.flatten(1)).view(-1, size, size)

@@ -27,5 +27,4 @@ def build(kind: str, name: str, *parts: Any, **fields: Any) -> Any:
         name, fields = of_file.pop("name"), {**of_file, **fields}
     spec = describe(kind, name)
     fields = with_variant(name, fields)
-    check_fields(spec, fields, where=kind)
-    return load(kind, name)(*parts, **fields)
+    return load(kind, name)(*parts, **check_fields(spec, fields, where=kind))

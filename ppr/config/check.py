@@ -12,10 +12,11 @@ from ppr.errors import BadRequest, choices
 from ppr.registry import Field, Spec
 
 
-def check_fields(spec: Spec, values: Mapping[str, Any], where: str) -> None:
-    """Refuse unknown or missing fields, wrong types and values out of range.
+def check_fields(spec: Spec, values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The values, each of its field's type: 0 is 0.0 where that is a float.
 
-    `where` is the config path of the component ("loss", "evaluator.linear").
+    Unknown or missing fields, wrong types and values out of range are refused. `where` is the
+    config path of the component ("loss", "evaluator.linear").
 
     Raises:
         BadRequest: names the field, the value, what is allowed and what was probably meant.
@@ -25,21 +26,23 @@ def check_fields(spec: Spec, values: Mapping[str, Any], where: str) -> None:
             what = f"{spec.kind} {spec.name!r} has no such field"
             raise BadRequest(f"{where}.{name}: {what}; {choices(name, spec.fields)}")
     for field in spec.fields.values():
-        if field.name in values:
-            check_value(field, values[field.name], f"{where}.{field.name}")
-        elif field.required:
+        if field.required and field.name not in values:
             what = f"{spec.kind} {spec.name!r} needs a value ({field.annotation})"
             raise BadRequest(f"{where}.{field.name}: {what}")
+    return {
+        name: check_value(spec.fields[name], value, f"{where}.{name}")
+        for name, value in values.items()
+    }
 
 
-def check_value(field: Field, value: Any, where: str) -> None:
-    """Refuse a value that is not of the field's type, or that no record could hold.
+def check_value(field: Field, value: Any, where: str) -> Any:
+    """The value in the field's type; refuse one of another type, or that no record could hold.
 
     Raises:
         BadRequest: names the field, the value and what is allowed.
     """
     try:
-        field.adapter.validate_python(value, strict=True)
+        typed = field.adapter.validate_python(value, strict=True)
     except ValidationError as error:
         said = explain(error)
         number = isinstance(value, int | float) and "string" in said
@@ -49,6 +52,7 @@ def check_value(field: Field, value: Any, where: str) -> None:
     if what is not None:
         none = "; null is none" if "None" in field.annotation else ""
         raise BadRequest(f"{where}={value!r}: {what} ({field.annotation}){none}")
+    return typed
 
 
 def _unfit(value: Any) -> str | None:

@@ -48,7 +48,7 @@ def check_config(values: Mapping[str, Any]) -> dict[str, Any]:
         if name == "inputs" and isinstance(checked[name], Mapping):
             # null takes away what the parent experiment starts from
             checked[name] = {k: path for k, path in checked[name].items() if path is not None}
-        check_value(field, checked[name], name)
+        checked[name] = check_value(field, checked[name], name)
     for kind in registry.KINDS:
         node = values.get(kind)
         if kind == "evaluator":
@@ -75,17 +75,17 @@ def _component(kind: str, node: Any, where: str) -> dict[str, Any]:
         raise BadRequest(f"{keys}: this experiment has no {kind}; choose one with {kind}=…")
     spec = registry.describe(kind, node["name"])
     fields = {str(key): value for key, value in node.items() if key != "name"}
-    check_fields(spec, registry.with_variant(node["name"], fields), where)
+    typed = check_fields(spec, registry.with_variant(node["name"], fields), where)
     defaults = {f.name: f.default for f in spec.fields.values() if not f.required}
-    return {"name": node["name"], **defaults, **fields}
+    return {"name": node["name"], **defaults, **{key: typed[key] for key in fields}}
 
 
 def _section(name: str, node: Any, fields: Mapping[str, Field]) -> dict[str, Any]:
     given = node or {}
     if not isinstance(given, Mapping):
         raise BadRequest(f"{name}={given!r}: must be a group of keys; {choices('', fields)}")
-    check_fields(Spec("section", name, Path(), "", "", fields), given, name)
-    return {**{field.name: field.default for field in fields.values()}, **given}
+    typed = check_fields(Spec("section", name, Path(), "", "", fields), given, name)
+    return {**{field.name: field.default for field in fields.values()}, **typed}
 
 
 def refuse_targets(node: Any, where: str = "") -> None:

@@ -6,10 +6,8 @@ from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any, get_type_hints
 
-from annotated_types import Interval
-
 from ppr.errors import BadRequest
-from ppr.fields import Annotated, Count, Literal, NonNegative, Positive
+from ppr.fields import BelowOne, Count, Literal, NonNegative, Positive
 from ppr.registry import Field
 
 
@@ -68,7 +66,7 @@ class EngineSettings:
     tf32: bool = True
     accumulate: Count = 1
     clip_norm: Positive | None = None
-    ema_decay: Annotated[float, Interval(ge=0, lt=1)] | None = None
+    ema_decay: BelowOne | None = None
     nonfinite: Literal["stop", "skip"] = "stop"
     evaluate_every: int = 0
     monitor: str | None = None

@@ -33,12 +33,15 @@ def entropy_terms(p: Tensor) -> Tensor:
 def keep(p: Tensor, rule: Rule, parameter: float) -> Tensor:
     if rule == "none":
         return p > 0
-    if rule == "min_p":
-        return p >= parameter * p.max(1, keepdim=True).values
+    if rule == "min_p":  # of a parameter above 1 as of 1, for the most probable token stays
+        return p >= min(parameter, 1) * p.max(1, keepdim=True).values
     ordered, places = p.sort(dim=1, descending=True, stable=True)
     mass, terms = ordered.cumsum(1), entropy_terms(ordered).cumsum(1)
     if rule == "top_p":
         fine = mass - ordered < parameter
+    elif rule == "top_h" and parameter >= 1:
+        # H(q_S) grows with S up to H(p); rounding would drop the last token.
+        fine = torch.ones_like(ordered, dtype=torch.bool)
     elif rule == "top_h":
         fine = mass.log() + terms / mass <= parameter * terms[:, -1:]
     else:

@@ -274,7 +274,10 @@ def _refuse_hooks(task: TrainingTask) -> None:
     ]
     for name in ["mix", *own] if task.mixes else own:
         raise Refused(f"the task has a {name} of its own in every step")
-    if hasattr(getattr(task, "criterion", None), "advance"):
+    criterion: Any = getattr(task, "criterion", None)
+    if hasattr(criterion, "bound") and list(criterion.parameters()):
+        raise Refused("the loss bounds what it learns after every step")
+    if hasattr(criterion, "advance"):
         raise Refused("the loss changes in the course of training")
 
 

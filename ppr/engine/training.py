@@ -94,7 +94,13 @@ class TrainingTask(nn.Module):
         return overridden and getattr(self, "mixup", self) is not None
 
     def after_step(self) -> None:
-        """Called when the weights have moved, without a gradient: masks, teachers, lost units."""
+        """Called when the weights have moved, without a gradient: masks, teachers, lost units.
+
+        A loss with a `bound` for what it learns keeps it then.
+        """
+        criterion: Any = getattr(self, "criterion", None)
+        if hasattr(criterion, "bound"):
+            criterion.bound()
 
     @abstractmethod
     def prepare(self, batch: Batch, random: torch.Generator) -> Tensor:

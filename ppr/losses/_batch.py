@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from fractions import Fraction
 from typing import Any
 
 import torch
@@ -15,6 +17,14 @@ from ppr.losses._partition import first_order
 def widen(x: Tensor) -> Tensor:
     """At least float32: exponentials of half-precision logits would lose the loss's digits."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def rounded_up(share: float, count: int) -> int:
+    """`share` of `count`, rounded up, of the share as it is written: 0.07 of 100 are 7.
+
+    In floats 0.07 * 100 is a little more than 7.
+    """
+    return math.ceil(Fraction(repr(float(share))) * count)
 
 
 class _FullPrecision(torch.autograd.Function):

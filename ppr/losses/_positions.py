@@ -7,8 +7,11 @@ from torch import Tensor
 from ppr.losses._batch import widen
 
 
-def checked(outputs: Tensor, targets: Tensor, mask: Tensor | None) -> Tensor:
-    """Outputs [N, *S, C], at least in float32, that fit their targets and mask [N, *S].
+def checked(outputs: Tensor, targets: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Outputs [N, *S, C], at least in float32, and targets that fit them and their mask [N, *S].
+
+    What stands where the mask is 0 is left out, not multiplied by 0: outputs that are not finite
+    and targets that are no class (-100, as padding often is) are replaced there.
 
     Raises:
         ValueError: the shapes do not fit.
@@ -18,7 +21,12 @@ def checked(outputs: Tensor, targets: Tensor, mask: Tensor | None) -> Tensor:
         raise ValueError(f"targets {shapes} without the last, [N, *S]")
     if mask is not None and mask.shape != targets.shape:
         raise ValueError(f"mask {tuple(mask.shape)}: expected one a target, {tuple(targets.shape)}")
-    return widen(outputs)
+    wide = widen(outputs)
+    if mask is None:
+        return wide, targets
+    unseen = ~mask.bool()
+    no_class = (targets < 0) | (targets >= outputs.shape[-1])
+    return wide.masked_fill(unseen.unsqueeze(-1), 0), targets.masked_fill(unseen & no_class, 0)
 
 
 def masked_mean(values: Tensor, mask: Tensor | None) -> Tensor:

@@ -26,7 +26,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ppr.fields import Count, Fraction, NonNegative, Positive
+from ppr.fields import BelowOne, Count, Fraction, NonNegative, Positive
+from ppr.optimizers.groups import decay_groups
 from ppr.registry import component
 
 
@@ -37,13 +38,15 @@ class ContinualBackprop(torch.optim.SGD):
         model: nn.Module,
         *,
         lr: Positive,
-        momentum: Fraction = 0.0,
+        momentum: BelowOne = 0.0,
         weight_decay: NonNegative = 0.0,
         rate: Fraction = 1e-4,
         maturity: Count = 100,
-        decay: Fraction = 0.99,
+        decay: BelowOne = 0.99,
     ) -> None:
-        super().__init__(model.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay)
+        super().__init__(
+            decay_groups(model.parameters(), weight_decay, True), lr=lr, momentum=momentum
+        )
         self.rate, self.maturity, self.decay = rate, maturity, decay
         linear = [part for part in model.modules() if isinstance(part, nn.Linear)]
         self.layers = [

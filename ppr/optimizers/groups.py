@@ -14,13 +14,14 @@ def decay_groups(
     """The trainable parameters in one group, or in two: with and without weight decay.
 
     Scales and offsets of normalisation layers, and biases, are the parameters with at most one
-    dimension, as in main.py of https://github.com/facebookresearch/barlowtwins.
+    dimension, as in main.py of https://github.com/facebookresearch/barlowtwins. A single number, as
+    a loss's temperature or bias is, is never decayed, as in CLIP and open_clip: its zero is no
+    simpler a model.
     """
     trainable = [parameter for parameter in parameters if parameter.requires_grad]
-    if decay_norm_and_bias:
-        return [{"params": trainable, "weight_decay": weight_decay}]
-    decayed = [parameter for parameter in trainable if parameter.ndim > 1]
-    rest = [parameter for parameter in trainable if parameter.ndim <= 1]
+    least = 1 if decay_norm_and_bias else 2
+    decayed = [parameter for parameter in trainable if parameter.ndim >= least]
+    rest = [parameter for parameter in trainable if parameter.ndim < least]
     groups = [
         {"params": decayed, "weight_decay": weight_decay},
         {"params": rest, "weight_decay": 0.0},

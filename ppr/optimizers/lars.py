@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ppr.fields import Fraction, NonNegative, Positive
+from ppr.fields import BelowOne, NonNegative, Positive
 from ppr.optimizers.groups import decay_groups
 from ppr.optimizers.norms import norms
 from ppr.registry import component
@@ -77,7 +77,7 @@ def lars(
     model: nn.Module,
     *,
     lr: Positive,
-    momentum: Fraction = 0.9,
+    momentum: BelowOne = 0.9,
     weight_decay: NonNegative = 1e-6,
     trust: Positive = 1e-3,
     decay_norm_and_bias: bool = False,

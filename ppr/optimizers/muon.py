@@ -30,7 +30,7 @@ import torch
 from torch import Tensor, nn
 
 from ppr.errors import BadRequest
-from ppr.fields import Count, Fraction, NonNegative, Positive
+from ppr.fields import BelowOne, Count, NonNegative, Positive
 from ppr.optimizers.groups import decay_groups, fused
 from ppr.optimizers.norms import norms
 from ppr.registry import component
@@ -111,14 +111,14 @@ def muon(
     model: nn.Module,
     *,
     lr: Positive = 0.02,
-    momentum: Fraction = 0.95,
+    momentum: BelowOne = 0.95,
     nesterov: bool = True,
     iterations: Count = 5,
     weight_decay: NonNegative = 0.01,
     scale: Literal["original", "match_rms_adamw"] = "original",
     adamw_lr: Positive = 3e-4,
-    adamw_beta1: Fraction = 0.9,
-    adamw_beta2: Fraction = 0.95,
+    adamw_beta1: BelowOne = 0.9,
+    adamw_beta2: BelowOne = 0.95,
     adamw_eps: Positive = 1e-10,
     decay_norm_and_bias: bool = True,
 ) -> torch.optim.Optimizer:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ppr.fields import Fraction, NonNegative, Positive
+from ppr.fields import BelowOne, NonNegative, Positive
 from ppr.optimizers.groups import decay_groups
 from ppr.registry import component
 
@@ -28,8 +28,8 @@ def radam(
     model: nn.Module,
     *,
     lr: Positive = 1e-3,
-    beta1: Fraction = 0.9,
-    beta2: Fraction = 0.999,
+    beta1: BelowOne = 0.9,
+    beta2: BelowOne = 0.999,
     eps: Positive = 1e-8,
     weight_decay: NonNegative = 0.0,
     decay_norm_and_bias: bool = True,

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from ppr.errors import BadRequest
-from ppr.fields import Fraction, NonNegative, Positive
+from ppr.fields import BelowOne, NonNegative, Positive
 from ppr.optimizers.groups import decay_groups, fused
 from ppr.optimizers.norms import total_norm
 from ppr.optimizers.two_pass import TwoPass
@@ -41,7 +41,7 @@ class SAM(torch.optim.SGD, TwoPass):
         *,
         lr: Positive,
         rho: NonNegative = 0.05,
-        momentum: Fraction = 0.9,
+        momentum: BelowOne = 0.9,
         weight_decay: NonNegative = 1e-4,
         nesterov: bool = False,
         decay_norm_and_bias: bool = True,

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from ppr.errors import BadRequest
-from ppr.fields import Fraction, NonNegative, Positive
+from ppr.fields import BelowOne, NonNegative, Positive
 from ppr.optimizers.groups import decay_groups, fused
 from ppr.registry import component
 
@@ -25,7 +25,7 @@ def sgd(
     model: nn.Module,
     *,
     lr: Positive,
-    momentum: Fraction = 0.9,
+    momentum: BelowOne = 0.9,
     weight_decay: NonNegative = 1e-4,
     nesterov: bool = False,
     decay_norm_and_bias: bool = True,

@@ -15,7 +15,7 @@ Raises BadRequest for halves of inputs that are not images two pixels wide.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,7 @@ from ppr.registry import component
 
 @component("task", losses="two-tower", targets=(), features="sample")
 class Match(TrainingTask):
+    criterion: Any
     batch_wide: ClassVar[bool] = True
     reports_untrained: ClassVar[bool] = True
 
@@ -62,7 +63,8 @@ class Match(TrainingTask):
         return torch.stack(each(self.heads, *self.encoder.features(inputs)), dim=1)
 
     def loss(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
-        return {"loss": self.criterion(*outputs.unbind(1))}
+        learnt = self.criterion.learnt() if hasattr(self.criterion, "learnt") else {}
+        return {"loss": self.criterion(*outputs.unbind(1)), **learnt}
 
     def embed_pairs(self, inputs: Tensor, random: torch.Generator) -> Tensor:
         """What evaluators and samplers compare, [N, 2, D]: halves of plain images, random views."""

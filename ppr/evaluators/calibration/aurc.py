@@ -40,8 +40,11 @@ class AURC:
     def __call__(self, subject: Subject) -> dict[str, float]:
         subject.class_count(WHERE)
         logits, target = subject.logits(subject.target_split, WHERE)
-        # In float64: probabilities within 1e-7 of 1 must not become ties.
-        confidence, guess = logits.cpu().double().softmax(1).max(1)
+        scores = logits.cpu().double()
+        highest, guess = scores.max(1)
+        # The odds of the guess: their order is that of its probability, which ends at 1.
+        others = scores.scatter(1, guess[:, None], -torch.inf).logsumexp(1)
+        confidence = highest - others
         wrong = (guess != target.cpu()).double()
         area = _area(wrong[confidence.argsort(descending=True, stable=True)])
         return {"aurc": area, "excess": area - _area(wrong.sort().values)}

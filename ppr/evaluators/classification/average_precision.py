@@ -20,6 +20,7 @@ from torchmetrics.functional.classification import binary_average_precision
 
 from ppr.engine.subject import Subject
 from ppr.errors import BadRequest
+from ppr.evaluators.classification.accuracy import ranks
 from ppr.registry import component
 
 WHERE = "evaluator.average_precision"
@@ -38,6 +39,7 @@ class AveragePrecision:
         foreground = (target != 0).long()
         if not foreground.any():
             raise BadRequest(f"{WHERE}: the {subject.target_split} split has no class but 0")
-        # In float64: probabilities within 1e-7 of 1 must not become ties.
-        scores = 1 - logits.double().softmax(1)[:, 0]
-        return {"ap": binary_average_precision(scores, foreground).item()}
+        # By the odds of the foreground: their order is that of 1 - p_0, which ends at 1.
+        scores = logits.double()
+        odds = scores[:, 1:].logsumexp(1) - scores[:, 0]
+        return {"ap": binary_average_precision(ranks(odds), foreground).item()}

@@ -25,6 +25,7 @@ from torchmetrics.functional.classification import binary_average_precision
 
 from ppr.engine.subject import Subject
 from ppr.errors import BadRequest
+from ppr.evaluators.classification.accuracy import ranks
 from ppr.registry import component
 
 WHERE = "evaluator.multilabel"
@@ -42,8 +43,7 @@ class MultiLabel:
         logits, target = subject.logits(subject.target_split, WHERE)
         if target.dim() == 1:
             target = one_hot(target, logits.shape[1])
-        # In float64: probabilities within 1e-7 of 1 must not become ties.
-        scores, labels = logits.double().sigmoid(), (target > 0.5).long()
+        scores, labels = ranks(logits), (target > 0.5).long()
         found = labels.any(0)
         if not found.any():
             raise BadRequest(f"{WHERE}: no label of the {subject.target_split} split is positive")

@@ -1,4 +1,7 @@
-"""Scores of rankings: normalised discounted cumulative gain and recall at k."""
+"""Scores of rankings: normalised discounted cumulative gain and recall at k.
+
+Of equal scores they are the mean over the orders that these could be in.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,20 @@ from torch import Tensor
 
 
 def top_hits(scores: Tensor, relevant: Tensor, k: int) -> Tensor:
-    """Whether each of the k best scored of a query is relevant: [Q, D], [Q, D] bool -> [Q, k]."""
-    return relevant.gather(1, scores.topk(k, dim=1).indices)
+    """The chance that each of the k best scored of a query is relevant: [Q, D], bool -> [Q, k].
+
+    Equal scores are in any order with one chance, so each place among them is relevant with the
+    share of them that are; 0 or 1 where no other has the score.
+    """
+    best = scores.topk(k, dim=1).values
+
+    def equal(values: Tensor) -> Tensor:
+        ordered = values.sort(dim=1).values
+        upper = torch.searchsorted(ordered, best, right=True)
+        return upper - torch.searchsorted(ordered, best)
+
+    hits = equal(scores.masked_fill(~relevant, torch.inf))
+    return hits.double() / equal(scores)
 
 
 def ndcg(scores: Tensor, relevant: Tensor, k: int) -> Tensor:
@@ -25,4 +40,4 @@ def ndcg(scores: Tensor, relevant: Tensor, k: int) -> Tensor:
 
 def recall(scores: Tensor, relevant: Tensor, k: int) -> Tensor:
     """Of each query [Q]: the share of its relevant items among the best k."""
-    return top_hits(scores, relevant, k).sum(1) / relevant.sum(1).clamp(min=1)
+    return top_hits(scores, relevant, k).sum(1).float() / relevant.sum(1).clamp(min=1)

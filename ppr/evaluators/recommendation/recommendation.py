@@ -3,9 +3,10 @@
     recall = |top k & H_u| / |H_u|
     ndcg   = sum_{r <= k} [item of rank r in H_u] / log2(r + 1),  over the most that this can be
 
-as means over the users with held-out items H_u. What is known of a user, its training items
-(hidden ones too) and for the test part those of validation, is not ranked. Yang et al., "PSL",
-NeurIPS 2024, appendix B.2, has k = 20 and takes out training items alone.
+as means over the users with held-out items H_u, and over the orders that items of equal score could
+be in. What is known of a user, its training items (hidden ones too) and for the test part those of
+validation, is not ranked. Yang et al., "PSL", NeurIPS 2024, appendix B.2, has k = 20 and takes out
+training items alone.
 
 `of: popularity` ranks by how often items were chosen in training, the same for all users.
 

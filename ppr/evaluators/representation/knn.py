@@ -6,7 +6,8 @@ similarity to the i-th training sample and N_k the k most similar ones, class c 
 
     w_c = sum_{i in N_k} exp(s_i / temperature) * [y_i = c]
 
-and the best scored class is the prediction. Formula as computed by `kNN` in test.py of
+and the best scored class is the prediction; among classes of equal score, as those without a vote
+are, it is any with one chance. Formula as computed by `kNN` in test.py of
 zhirongw/lemniscate.pytorch and `knn_classifier` in eval_knn.py of facebookresearch/dino, whose
 defaults include k = 200 and temperature = 0.07.
 
@@ -63,10 +64,14 @@ class KNN:
         return top_accuracies(torch.cat(votes), target, largest_k=self.k)
 
     def _votes(self, queries: Tensor, bank: Tensor, labels: Tensor, classes: int) -> Tensor:
+        """log w_c [Q, classes], -inf of a class that is not among the neighbours."""
         similarity, nearest = (queries @ bank.T).topk(self.k, dim=1)
-        # Relative to the nearest: exp cannot overflow, and a query's votes keep their ratios.
-        weights = ((similarity - similarity[:, :1]) / self.temperature).exp()
+        exponents, voted = similarity.double() / self.temperature, labels[nearest]
+        # Relative to the class's nearest: no class's votes underflow, however far it is.
+        most = exponents.new_full((len(queries), classes), -torch.inf)
+        most = most.scatter_reduce_(1, voted, exponents, "amax")
+        weights = (exponents - most.gather(1, voted)).exp()
         # Fixed point, because a sum of integers is the same in whatever order a GPU adds them.
-        weights = (weights * 2**40).to(torch.int64)
-        votes = weights.new_zeros((len(queries), classes))
-        return votes.scatter_add_(1, labels[nearest], weights).float()
+        votes = torch.zeros_like(most, dtype=torch.int64)
+        votes.scatter_add_(1, voted, (weights * 2**40).to(torch.int64))
+        return most + votes.double().log()

@@ -11,7 +11,8 @@ augmented images (`augment: true`) and the printed accuracy is that of the best 
 validation split. SGD's weight decay includes the bias.
 
 `optimizer=lbfgs` solves the problem: full batches until converged, the bias not decayed, which is
-scikit-learn's LogisticRegression with C = 1 / (N * weight_decay). It ignores lr, epochs and
+scikit-learn's LogisticRegression with C = 1 / (N * weight_decay); with two classes 2 / (N *
+weight_decay), for scikit-learn has one vector there and W two. It ignores lr, epochs and
 batch_size.
 
 `target` probes another label of the samples than the targets, by its name in `Split.extra`: the

@@ -89,7 +89,12 @@ class LDRLoss(nn.Module):
             return logits
         positive = F.softplus(logits) if self.scores == "softplus" else logits
         tiny = torch.finfo(logits.dtype).tiny
-        return positive / positive.abs().mean(1, keepdim=True).clamp(min=tiny)
+        scaled = positive / positive.abs().mean(1, keepdim=True).clamp(min=tiny)
+        if self.scores == "mean" or not logits.shape[1]:
+            return scaled
+        # Below -50 softplus(z) is e^z to the last digit; it underflows long before its ratio does.
+        low = logits.amax(1, keepdim=True) < -50
+        return torch.where(low, logits.softmax(1) * logits.shape[1], scaled)
 
     def _moved(self, f: Tensor, lambdas: Tensor) -> Tensor:
         assert self.alpha is not None

@@ -17,12 +17,12 @@ computed in float32. An empty batch gives 0 with a gradient of 0.
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 from torch import Tensor, nn
 
 from ppr.fields import Fraction
+from ppr.losses._batch import rounded_up
 from ppr.losses._classwise import log_probabilities, of_target, total
 from ppr.registry import component
 
@@ -39,7 +39,7 @@ class OHEMLoss(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         losses = of_target(lambda log_p: -log_p, log_probabilities(logits), target)
-        hardest = losses.topk(math.ceil(self.keep * len(losses)), sorted=False).values
+        hardest = losses.topk(rounded_up(self.keep, len(losses)), sorted=False).values
         if self.per == "foreground":
             return total(hardest, target, self.per)
         return hardest.sum() / max(1, len(hardest))

@@ -6,14 +6,16 @@ algorithm 1. For unit vectors a_i, b_j, with z_ij = 1 where i = j and -1 elsewhe
     L = 1/N sum_i sum_j log( 1 + e^{-z_ij (t a_i.b_j + bias)} )
 
 Here t multiplies, where InfoNCE's temperature divides. In the paper t = e^{t'}, and t' and the bias
-are learned from t = 10, bias = -10: `learnable` makes them parameters. The theory of its optimum
-(arXiv:2402.12613 and its code) writes t a.b - b, so its b is minus this bias.
+are learned from t = 10, bias = -10: `learnable` makes them parameters, and a task clips t at 100
+after each step, as CLIP does (infonce.py). The theory of its optimum (arXiv:2402.12613 and its
+code) writes t a.b - b, so its b is minus this bias.
 
 Shapes: a, b [N, D], matching rows positive. They are L2-normalised here; half precision is computed
 in float32. An empty batch gives 0 with a gradient of 0. The similarities are made a strip of rows
 at a time, forwards and again backwards, so memory is linear in N.
 
-Raises ValueError for embeddings that are not two [N, D] of one shape.
+Raises ValueError for embeddings that are not two [N, D] of one shape, BadRequest for a learnable
+temperature that begins beyond its bound.
 """
 
 from __future__ import annotations
@@ -26,9 +28,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ppr.errors import BadRequest
 from ppr.fields import Positive
 from ppr.losses._batch import matched_rows
 from ppr.losses._partition import first_order, similarity_strips, strip_rows
+from ppr.losses.contrastive.infonce import LARGEST
 from ppr.registry import component
 
 
@@ -91,9 +95,25 @@ class SigLIPLoss(nn.Module):
         self.bias: float | Tensor = bias
         self.learnable = learnable
         if learnable:
+            if temperature > LARGEST:
+                what = f"learnable=true keeps it at {LARGEST} or less"
+                raise BadRequest(f"loss.temperature={temperature}: {what}")
             self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)))
             self.bias = nn.Parameter(torch.tensor(bias))
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         t = self.log_temperature.exp() if self.learnable else self.temperature
         return siglip(a, b, temperature=t, bias=self.bias)
+
+    @torch.no_grad()
+    def bound(self) -> None:
+        """Keep what is learnt within its bound, after a step."""
+        if self.learnable:
+            self.log_temperature.clamp_(max=math.log(LARGEST))
+
+    def learnt(self) -> dict[str, Tensor]:
+        """What a run logs of it."""
+        if not self.learnable:
+            return {}
+        assert isinstance(self.bias, Tensor)
+        return {"temperature": self.log_temperature.detach().exp(), "bias": self.bias.detach()}

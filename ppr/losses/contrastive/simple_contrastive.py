@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from ppr.fields import Fraction, NonNegative
-from ppr.losses._batch import normalised_views
+from ppr.losses._batch import normalised_views, rounded_up
 from ppr.losses._partition import first_order
 from ppr.registry import component
 
@@ -45,7 +45,7 @@ def simple_contrastive(embeddings: Tensor, *, weight: float, hardest: float = 1.
     if hardest == 1:
         unlike = (z.sum(0).square().sum() - own) / (n * others)
     else:
-        kept = max(1, math.ceil(hardest * others))
+        kept = max(1, rounded_up(hardest, others))
         unlike = _HardestSum.apply(z, ids, kept) / (n * kept)
     loss: Tensor = weight * unlike - alike
     return loss

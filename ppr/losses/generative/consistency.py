@@ -41,7 +41,7 @@ import torch
 from torch import Tensor, nn
 
 from ppr.errors import BadRequest
-from ppr.fields import Count, Fraction, Positive
+from ppr.fields import BelowOne, Count, Positive
 from ppr.losses._batch import widen
 from ppr.registry import component
 
@@ -91,7 +91,7 @@ class ConsistencyLoss(nn.Module):
         *,
         distance: Literal["pseudo_huber", "squared_l2"] = "pseudo_huber",
         huber: Positive = 0.00054,
-        teacher_decay: Fraction | None = None,
+        teacher_decay: BelowOne | None = None,
         noise: Literal["lognormal", "uniform"] = "lognormal",
         mean: float = -1.1,
         std: Positive = 2.0,

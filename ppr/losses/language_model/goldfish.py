@@ -54,8 +54,8 @@ class GoldfishLoss(nn.Module):
         self.strategy = strategy
 
     def forward(self, outputs: Tensor, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
-        outputs = checked(outputs, tokens, mask)
         kept = self.kept(tokens)
+        outputs, tokens = checked(outputs, tokens, mask)
         if mask is not None:
             kept = kept & mask.bool()
         return masked_mean(negative_log_likelihood(outputs, tokens), kept)

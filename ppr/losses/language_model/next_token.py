@@ -22,5 +22,5 @@ from ppr.registry import component
 @component("loss", family="sequence")
 class NextTokenLoss(nn.Module):
     def forward(self, outputs: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
-        outputs = checked(outputs, targets, mask)
+        outputs, targets = checked(outputs, targets, mask)
         return masked_mean(negative_log_likelihood(outputs, targets), mask)

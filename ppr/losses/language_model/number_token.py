@@ -52,7 +52,7 @@ class NumberTokenLoss(nn.Module):
         self.zero = zero
 
     def forward(self, outputs: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
-        outputs = checked(outputs, targets, mask)
+        outputs, targets = checked(outputs, targets, mask)
         entropy = masked_mean(negative_log_likelihood(outputs, targets), mask)
         values = targets - self.zero
         counted = (values >= 0) & (values < DIGITS)

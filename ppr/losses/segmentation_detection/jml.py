@@ -60,7 +60,8 @@ class JaccardMetricLoss(nn.Module):
         self.epsilon = epsilon
 
     def forward(self, outputs: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
-        log_x = checked(outputs, targets, mask).log_softmax(-1)
+        outputs, targets = checked(outputs, targets, mask)
+        log_x = outputs.log_softmax(-1)
         y = F.one_hot(targets, outputs.shape[-1]).to(log_x.dtype)
         if self.labels != "hard":
             y = soften(y, self.labels, self.epsilon)

@@ -62,5 +62,5 @@ class DIETLoss(nn.Module):
             f = f.flatten(0, 1)
         if not len(f):
             return f.sum()
-        logits = in_full_precision(F.linear, f, self.classifier.weight)
+        logits = in_full_precision(F.linear, f, self.classifier.weight.to(f.dtype))
         return F.cross_entropy(logits, indices, label_smoothing=self.smoothing)

@@ -39,7 +39,7 @@ class WassersteinBinsLoss(nn.Module):
         self.reach = reach
 
     def forward(self, outputs: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
-        outputs = checked(outputs, targets, mask)
+        outputs, targets = checked(outputs, targets, mask)
         bins = outputs.shape[-1]
         width = 2 * self.reach / bins
         apart = torch.arange(bins, device=outputs.device) - targets.unsqueeze(-1)
