@@ -157,7 +157,7 @@ def test_a_killed_run_ends_with_the_same_bits(
 
 def test_a_stream_is_needed() -> None:
     words = ["experiment=ce_digits", "task=continual", "model=mlp", "model.hidden=[4]"]
-    with pytest.raises(BadRequest, match="no stream of tasks"):
+    with pytest.raises(BadRequest, match="needs a stream of tasks"):
         execute(compose(words))
     with pytest.raises(BadRequest, match="1 here, the whole stream"):
         execute(compose([*SMALL, "engine.epochs=2"]))

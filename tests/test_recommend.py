@@ -198,7 +198,7 @@ def test_refuses_what_is_no_feedback(tmp_path):
         (
             "experiment=psl_low_rank",
             "dataset=products",
-        ): "^task.name=recommend: products is no feed",
+        ): "task 'recommend' needs users",
     }.items():
         with pytest.raises(BadRequest, match=message):
             make_task(open_bench(compose(list(words)), tmp_path, Watcher()))

@@ -130,8 +130,8 @@ def test_penalised_training_is_fairer_and_measures_what_it_is_told() -> None:
 
 
 def test_groups_are_needed(tmp_path: Path) -> None:
-    with pytest.raises(BadRequest, match="has no groups"):
-        metrics("experiment=ce_digits", "task=classify_groups", "model=mlp", "model.hidden=[4]")
+    with pytest.raises(BadRequest, match="needs the group of each sample"):
+        metrics("experiment=ce_digits", "task=classify_groups", "loss=equal_improvability")
 
 
 def test_improvability_rates_meet_the_closed_form() -> None:

@@ -91,7 +91,10 @@ def check_fit(values: Mapping[str, Any]) -> None:
             _refuse_unless(
                 set(wanted) & set(given),
                 f"dataset {_name(values, 'dataset')!r} gives {_said(given)}; "
-                f"{task} needs {_said(wanted)}",
+                f"{task} needs {_said(wanted)}"
+                if given
+                else f"{task} needs {_said(wanted)}, which dataset "
+                f"{_name(values, 'dataset')!r} lacks",
                 fitting("dataset", **{found: wanted}),
             )
     if "losses" in asks:
@@ -206,7 +209,7 @@ def _name(values: Mapping[str, Any], kind: str) -> str:
 
 
 def _said(words: tuple[str, ...]) -> str:
-    return " or ".join(WORDS.get(word, word) for word in words) or "nothing of the kind"
+    return " or ".join(WORDS.get(word, word) for word in words)
 
 
 def _refuse_unless(fits: object, what: str, allowed: list[str]) -> None:
