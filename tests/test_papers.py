@@ -337,3 +337,33 @@ def test_every_format_renders_every_shipped_table() -> None:
             assert found.paper.slug in text
         assert len(yaml.safe_load(formats.as_json(sheets))["tables"]) == len(sheets)
         assert len(formats.as_csv(sheets).splitlines()) == 1 + sum(len(s.cells) for s in sheets)
+
+
+TABLE = {
+    "title": "T", "scale": "desk", "metric": "knn/top1", "rows": {"A": "supcon"}, "seeds": 2,
+    "columns": {"B": "digits"}, "cell": "experiment=${row}_${column}",
+    "reported": {"source": "s", "A": {"B": 1.5}},
+}  # fmt: skip
+CLAIM = {"says": "s", "test": "greater", "cells": ["t.A"], "than": 1.0}
+UNFIT = {
+    "an open quote": ({"cell": "experiment='x"}, {}, "no closing quotation"),
+    "an infinite value": ({"reported": {"source": "s", "A": {"B": float("inf")}}}, {}, "finite"),
+    "no number": ({}, {"c": {**CLAIM, "than": float("nan")}}, "finite"),
+    "a thousand million seeds": ({"seeds": 10**9}, {}, "seeds"),
+    "claims a number": ({}, 5, "claims=5"),
+    "claims a list": ({}, ["a"], "claims"),
+    "rows a list": ({"rows": ["A"]}, {}, "rows"),
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_what_no_table_could_hold_is_refused(name: str) -> None:
+    from ppr.papers.schema import parse
+
+    change, claims, says = UNFIT[name]
+    head = {"title": "A", "year": 2020, "family": "f", "url": "https://a.org"}
+    assert parse({**head, "tables": {"t": TABLE}, "claims": {"c": CLAIM}}, "a", "a.yaml").claims
+    with pytest.raises(BadRequest, match=r"^a\.yaml: ") as refusal:
+        parse({**head, "tables": {"t": {**TABLE, **change}}, "claims": claims}, "a", "a.yaml")
+    assert says in str(refusal.value)
+    assert "\n" not in str(refusal.value)

@@ -8,6 +8,7 @@ unit of the table they speak of.
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterator, Mapping
 from string import Template
 from typing import Annotated, Any, Literal
@@ -26,7 +27,7 @@ Best = Literal["max", "min", "none"]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Entry(_Part):
@@ -92,7 +93,7 @@ class Table(_Part):
     rows: dict[str, Entry]
     columns: dict[str, Entry]
     cell: str
-    seeds: int = Field(default=5, ge=1)
+    seeds: int = Field(default=5, ge=1, le=10_000)
     protocol: dict[str, str | int | float | bool] = {}
     cost: str | None = None
     reported: Reported | None = None
@@ -289,6 +290,8 @@ class Paper(_Part):
     def _claims_name_a_test(cls, given: Any) -> Any:
         """Pydantic's own words for a missing or misspelt discriminator are hard to read."""
         claims = given.get("claims") if isinstance(given, Mapping) else None
+        if claims is not None and not isinstance(claims, Mapping):
+            raise BadRequest(f"claims={claims!r}: must be a mapping, a claim a key")
         for name, claim in (claims or {}).items():
             test = claim.get("test") if isinstance(claim, Mapping) else None
             if test not in TESTS:
@@ -349,6 +352,13 @@ def _problems(paper: Paper) -> Iterator[str]:
         yield "claims: there are no tables that they could speak of; use claims_in_words"
 
 
+def _quote_problems(where: str, cell: str) -> Iterator[str]:
+    try:
+        shlex.split(cell)
+    except ValueError as error:
+        yield f"{where}.cell={cell!r}: {str(error).lower()}"
+
+
 def _table_problems(where: str, table: Table) -> Iterator[str]:
     for axis in ("rows", "columns"):
         if not getattr(table, axis):
@@ -356,6 +366,7 @@ def _table_problems(where: str, table: Table) -> Iterator[str]:
     for column, entry in table.columns.items() if table.axis is not None else ():
         if not _is_number(entry.value or column):
             yield f"{where}.columns.{column}: must be a number, as the table has an axis"
+    yield from _quote_problems(where, table.cell)
     for text, known in ((table.cell, {"row", "column"}), *_metrics(table)):
         for name in Template(text).get_identifiers():
             if name not in known:
