@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import click
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -306,3 +310,24 @@ def test_users_of_a_component_are_the_papers_whose_cells_have_it(capsys):
     assert users("experiment/sam_digits") == ["sam"]
     assert "supcon" in users("loss/supcon")
     assert not {"sam", "siglip", "focal"} & {*users("loss/supcon")}
+
+
+def examples():
+    """The examples that the help of the commands that only read gives; a clone has no sweep."""
+    for name in ("results", "compare", "papers", "table"):
+        text = cli.get_command(click.Context(cli), name).help
+        for line in re.findall(r"^ *ppr (.*)$", text, re.MULTILINE):
+            if "--sweep" not in line:
+                yield line.partition(" > ")[0].strip()
+
+
+@pytest.mark.parametrize("line", [*examples()])
+def test_the_examples_of_help_work_in_a_fresh_clone(line, ppr, monkeypatch, tmp_path):
+    """There are committed records, and no run of one's own."""
+    shipped = places.shipped_configs().parent / "results"
+    (tmp_path / "results").mkdir()
+    shutil.copy(shipped / "supcon.jsonl", tmp_path / "results")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PPR_RESULTS", "results")
+    done = ppr(*shlex.split(line))
+    assert done.returncode == 0, done.stderr

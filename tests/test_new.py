@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from ppr.config import places
 from ppr.errors import BadRequest
 from ppr.launchers import estimate
 from ppr.papers.files import read
+from ppr.papers.schema import TESTS
 
 COMPONENTS = sorted({p.name.split(".")[0] for p in new._SKELETONS.glob("*.py.txt")})
 
@@ -95,3 +97,9 @@ def test_nothing_that_is_there_is_touched(tmp_path: Path, own_plugins: None) -> 
 def test_what_cannot_be_named_is_refused(words: list[str], said: str, tmp_path: Path) -> None:
     with pytest.raises(BadRequest, match=said):
         ppr("new", *words, "--into", str(tmp_path))
+
+
+def test_the_skeleton_of_a_paper_says_what_can_be_tested():
+    text = (new._SKELETONS / "paper.paper.txt").read_text(encoding="utf-8")
+    comment = re.findall(r"^#   (\S.*?)   ", text, re.MULTILINE)
+    assert {word.strip() for words in comment for word in words.split(",")} == {*TESTS}

@@ -188,7 +188,9 @@ def test_paper_shows_claims_with_verdicts_files_and_cost(papers: Path, root: Pat
         write_run(root, "b_large", seed, value)
     text = invoke(ppr.cli.paper, "mine").output
     assert re.search(r"better +desk +reproduced +a is better", text)
-    assert "ppr/losses/contrastive/supcon.py" in text
+    files = json.loads(invoke(ppr.cli.paper, "mine", "--json").output)["files"]
+    assert any(file.endswith("ppr/losses/contrastive/supcon.py") for file in files)
+    assert f"file: {files[0]}; --json lists" in text
     assert "mine/main  desk   3 × 2" in text
     assert "experiments: a_large, a_small, b_large, b_small" in text
     shown = json.loads(invoke(ppr.cli.paper, "mine", "--json").output)

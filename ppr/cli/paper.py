@@ -58,15 +58,14 @@ def command(*, slug: str, root: str | None, as_json: bool) -> None:
         click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
         return
     _print_reference(paper)
-    if paper.tables:
-        _print_tables(paper)
     if verdicts:
         print_verdicts(verdicts)
+    if paper.tables:
+        _print_tables(paper)
+    _print_texts(paper)
     if filled:
         click.echo("\nexperiments: " + ", ".join(sorted({cell.experiment for cell in filled})))
-    click.echo("\nfiles")
-    for file in files:
-        click.echo(f"  {file}")
+    click.echo(f"\nfile: {files[0]}; --json lists those behind its cells")
     for cost in costs:
         click.echo(f"\n{_cost_line(cost)}")
     for problem in problems:
@@ -84,15 +83,18 @@ def _print_reference(paper: Paper) -> None:
         "method known from": paper.known_from,
     }
     click.echo("; ".join(f"{key}: {value}" for key, value in facts.items() if value))
+
+
+def _print_texts(paper: Paper) -> None:
+    """What its file says in words; a trial's outcome only while no table has taken its place."""
+    trial = (paper.findings or ()) if not paper.tables else ()
     texts = {
         "method": paper.method,
         "also described as": paper.second_reading,
         "compared with": paper.baseline,
         "claims in words": paper.claims_in_words,
         "check": paper.check,
-        "findings": [
-            f"{key}: {value}" for key, value in (paper.findings or ()) if isinstance(value, str)
-        ],
+        "trial": [f"{key}: {value}" for key, value in trial if isinstance(value, str)],
         "at paper scale": paper.paper_scale,
         "machinery": ", ".join(paper.machinery),
         "notes": paper.notes,
