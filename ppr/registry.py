@@ -171,6 +171,11 @@ def plugin_files() -> list[Path]:
     return list(_plugin_files)
 
 
+def home() -> Path:
+    """The folder of ppr's own code."""
+    return _HOME
+
+
 def _sources() -> Iterator[Path]:
     folders = {folder for group in KINDS.values() for folder in group}
     for folder in sorted(folders):
