@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import logging
-import os
-import platform
 import shlex
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
-from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import ppr
 from ppr.config import inputs
 from ppr.config.compose import Config
 from ppr.config.finished import finished_summary, run_directory
@@ -25,6 +19,7 @@ from ppr.config.yaml_files import dump_yaml
 from ppr.engine import distributed
 from ppr.engine.bench import Bench, Outcome, Watcher
 from ppr.engine.requests import refuse_request
+from ppr.environment import environment_of
 from ppr.errors import BadRequest, RunFailed
 from ppr.results import tree
 from ppr.results.failure import now, reason, write_failure
@@ -35,8 +30,6 @@ from ppr.trackers.live import check_tracker, tracked
 if TYPE_CHECKING:
     from ppr.engine.interrupts import StopRequest
 
-_PACKAGES = ("torch", "torchvision", "numpy", "datasets", "hydra-core", "torchmetrics")
-_SHOWN_VARIABLES = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "PYTHONHASHSEED")
 _LOOK_SECONDS = 0.5
 _WAIT_SECONDS = 300.0
 _log = logging.getLogger(__name__)
@@ -287,50 +280,12 @@ def make_task(bench: Bench) -> Any:
 
 def write_request(config: Config, bench: Bench) -> dict[str, Any]:
     """Write what is asked for and what it is run with, which is returned."""
-    folder, environment = bench.folder, _environment(bench)
+    folder, environment = bench.folder, environment_of(config, bench.device)
     write_atomic(folder / tree.CONFIG, dump_yaml(config.values))
     command = shlex.join(["ppr", "run", *config.overrides])
     write_json(folder / tree.REQUEST, {"overrides": list(config.overrides), "command": command})
     write_json(folder / tree.ENVIRONMENT, environment)
     return environment
-
-
-def _environment(bench: Bench) -> dict[str, Any]:
-    """What a run was run with: versions, device, code, and a short list of variables."""
-    from ppr.engine.device import describe_device
-
-    return {
-        "python": platform.python_version(),
-        "system": platform.platform(),
-        "packages": {name: _version(name) for name in _PACKAGES},
-        "device": describe_device(bench.device),
-        "variables": {name: os.environ[name] for name in _SHOWN_VARIABLES if name in os.environ},
-        "code": code_version(),
-    }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-@lru_cache(maxsize=1)
-def code_version() -> dict[str, Any]:
-    """ppr's version and, in a source tree, its git commit and whether files differ from it."""
-    source = Path(ppr.__file__).resolve().parent.parent
-    found: dict[str, Any] = {"version": ppr.__version__, "commit": None, "dirty": None}
-    if (source / ".git").exists() and shutil.which("git"):
-        git = ["git", "-C", str(source)]
-        commit = subprocess.run(
-            [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-        )
-        status = [*git, "status", "--porcelain", "--", "ppr", "configs"]
-        changed = subprocess.run(status, capture_output=True, text=True, check=False)
-        if commit.returncode == 0:
-            found |= {"commit": commit.stdout.strip(), "dirty": bool(changed.stdout.strip())}
-    return found
 
 
 def _keep_aside(folder: Path) -> None:

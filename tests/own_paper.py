@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from click.testing import CliRunner, Result
+from signed import write_signed
 
 from ppr.errors import BadRequest
 from ppr.papers.cells import Results
@@ -55,8 +55,7 @@ def resolve(overrides: Sequence[str]) -> tuple[str, str]:
 
 
 def write_run(root: Path, experiment: str, seed: int, value: float, **changes: object) -> Path:
-    path = root / experiment / VARIANT / f"seed={seed}" / "summary.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = root / experiment / VARIANT / f"seed={seed}"
     summary = {
         "schema": 1,
         "experiment": experiment,
@@ -70,8 +69,7 @@ def write_run(root: Path, experiment: str, seed: int, value: float, **changes: o
         "cost": {"seconds": 30.0},
         **changes,
     }
-    path.write_text(json.dumps(summary))
-    return path
+    return write_signed(folder, summary)
 
 
 def mine(papers: Path) -> Paper:

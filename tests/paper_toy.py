@@ -11,8 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 import ppr.cli.compare
+import ppr.cli.paper
 import ppr.cli.publish
 import ppr.cli.reproduce
+import ppr.cli.table
 import ppr.cli.verify
 from ppr import registry
 from ppr.cli.papers import resolve

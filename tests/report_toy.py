@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
+from signed import write_signed
 
 from ppr.errors import BadRequest
 from ppr.report.site import write_site
@@ -86,17 +87,14 @@ def runs(root: Path) -> Path:
 
 def run(root: Path, row: str, seed: int, value: float) -> None:
     folder = root / EXPERIMENT / variant(row) / f"seed={seed}"
-    folder.mkdir(parents=True)
-    (folder / "summary.json").write_text(
-        json.dumps({
-            "schema": 1, "experiment": EXPERIMENT, "variant": variant(row), "seed": seed,
-            "scale": "desk", "metrics": {METRIC: {"top1": value}, "knn": {"top1": value}},
-            "protocol": {"epochs": HOSTILE}, "cost": {"seconds": 3.0, "device": HOSTILE},
-            "code": {"version": HOSTILE, "commit": "0" * 40, "dirty": True}, "digest": "e" * 64,
-        })
-    )  # fmt: skip
+    summary = {
+        "schema": 1, "experiment": EXPERIMENT, "variant": variant(row), "seed": seed,
+        "scale": "desk", "metrics": {METRIC: {"top1": value}, "knn": {"top1": value}},
+        "protocol": {"epochs": HOSTILE}, "cost": {"seconds": 3.0, "device": HOSTILE},
+        "code": {"version": HOSTILE, "commit": "0" * 40, "dirty": True},
+    }  # fmt: skip
     config = {"experiment": EXPERIMENT, "seed": seed, "optimizer": {"lr": LEARNING_RATES[row]}}
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    write_signed(folder, summary, config)
     log = [
         {"step": step, "epoch": float(step), "train/loss": value + 1 / step, f"x/{METRIC}": 1.0}
         for step in range(1, 9)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from signed import signed
 
 from ppr.errors import BadRequest
 from ppr.papers.cells import Results
@@ -117,7 +118,7 @@ def resolve(overrides: Sequence[str]) -> tuple[str, str]:
 
 
 def record(experiment: str, seed: int, value: float) -> Record:
-    summary = {"scale": "desk", "metrics": {"probe": {"top1": value}}}
+    summary = signed({"scale": "desk", "metrics": {"probe": {"top1": value}}})
     return Record(experiment, "0123456789", seed, None, "finished", summary, Path("runs.jsonl"))
 
 

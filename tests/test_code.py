@@ -88,7 +88,10 @@ SAME = {
     "layout": ("return SLOPE * scaled(value)", "return (SLOPE *\n            scaled(value))"),
     "annotation": ("value: float) -> float", "value: int) -> object"),
     "an error's words": ("must be above 0", "allowed: positive numbers"),
-    "an import's place": ("        return SL", "        from helper import scaled\n        return SL"),
+    "an import's place": (
+        "        return SLOPE",
+        "        from helper import scaled\n\n        return SLOPE",
+    ),
     "an unused import": ("import math", "import math\nimport json"),
     "an unused function": ("SLOPE = 2.0", "SLOPE = 2.0\n\n\ndef spare(x):\n    return x"),
 }  # fmt: skip

@@ -42,6 +42,7 @@ def test_a_cell_is_the_mean_of_its_finished_runs(papers: Path, root: Path) -> No
 
 
 def test_what_is_left_out_is_noted_and_never_averaged_in(papers: Path, root: Path) -> None:
+    (papers / "mine.yaml").write_text(TEXT.replace("seeds: 3", "seeds: 10"))
     write_run(root, "a_small", 3, 0.1, scale="smoke")
     write_run(root, "a_small", 4, 0.1, metrics={"knn": {"top1": 0.9}})
     write_run(root, "a_small", 5, float("nan"))
@@ -50,14 +51,35 @@ def test_what_is_left_out_is_noted_and_never_averaged_in(papers: Path, root: Pat
     failed = root / "a_small" / VARIANT / "seed=8"
     failed.mkdir()
     (failed / "failure.json").write_text("{}")
+    edited = write_run(root, "a_small", 9, 0.1)
+    edited.write_text(edited.read_text().replace("0.1", "0.9"))
     filled = sheet(papers, root).places["A & B"]["10 %"]
     assert sorted(filled.samples) == [0, 1, 2]
     said = "\n".join(filled.notes)
-    reasons = ("of scale smoke", "top1 is undefined", "is nan", "schema 0", "not JSON", "failed")
+    reasons = (
+        "of scale smoke",
+        "top1 is undefined",
+        "is nan",
+        "schema 0",
+        "not JSON",
+        "failed",
+        "edited",
+    )
     for seed, reason in enumerate(reasons, start=3):
         assert re.search(rf"seed={seed}\b.*{reason}.*: left out", said), (seed, said)
     assert len(filled.notes) == len(reasons)
     assert sum(note.startswith("Warning: ") for note in notes(sheet(papers, root))) >= len(reasons)
+
+
+def test_seeds_that_the_table_does_not_ask_for_change_nothing(papers: Path, root: Path) -> None:
+    """Whoever's runs lie in the tree, and however many more were tried."""
+    before = sheet(papers, root).places["A & B"]["10 %"]
+    write_run(root, "a_small", 3, 0.99)
+    write_run(root, "a_small", -1, 0.99)
+    after = sheet(papers, root).places["A & B"]["10 %"]
+    assert after.interval == before.interval
+    assert after.notes == (f"a_small/{VARIANT}: the table asks for 3: seed -1, 3 left out",)
+    assert after.command == ""
 
 
 def test_missing_seeds_come_with_their_command(papers: Path, root: Path) -> None:

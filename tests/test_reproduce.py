@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from paper_toy import invoke
+from signed import write_signed
 
 import ppr.launchers.attempt
 import ppr.launchers.local
@@ -324,13 +325,12 @@ def fake(root: Path, values: list[float], experiment: str = "toy_fast") -> dict[
     summary: dict[str, Any] = {}
     for seed, value in enumerate(values):
         folder = run_path(root, experiment, config.variant, seed)
-        folder.mkdir(parents=True)
         summary = {
             "schema": 1, "experiment": experiment, "variant": config.variant, "seed": seed,
             "scale": "desk", "metrics": {"classifier": {"top1": value}}, "data": {},
             "cost": {"seconds": 1.0},
         }  # fmt: skip
-        (folder / "summary.json").write_text(json.dumps(summary))
+        write_signed(folder, summary)
     return summary
 
 

@@ -7,15 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from paper_toy import invoke
-from scipy import stats
 
+from ppr.config import code
+from ppr.config.identity import run_id
+from ppr.config.schema import check_config
 from ppr.errors import BadRequest, RunFailed
-from ppr.papers import verify
-from ppr.papers.records import faults
-from ppr.papers.verify import Comparison, prediction
+from ppr.papers import again
+from ppr.papers.again import compare
+from ppr.papers.index import write_index
+from ppr.papers.records import faults, outdated
+from ppr.results.published import Reader, encode
 from ppr.results.tree import Record, record_digest, scan
 
 pytest_plugins = ("paper_tree",)
@@ -52,7 +55,7 @@ def forge(root: Path, seed: int, value: float) -> None:
 def test_an_honest_tree_verifies(root: Path) -> None:
     shown = invoke("verify", "toy")
     assert shown.exit_code == 0
-    assert shown.output.endswith("toy: 4 records verified\n")
+    assert shown.output.endswith("toy: 4 records behind 3 cells verified\n")
     assert "Fast" in shown.output
     assert "better" in shown.output
 
@@ -102,7 +105,7 @@ def test_cells_and_verdicts_are_of_sound_records_alone(root: Path) -> None:
     edit(run_folder(root) / "summary.json", set_top1)
     shown = invoke("verify", "toy").output
     assert "99.0" not in shown.split("OFF")[0]
-    assert "OFF  main.Fast.digits: shows " in shown
+    assert "OFF  main.Fast.digits: the table says 2 seeds; without a record: 1" in shown
     assert "(n=1, no interval)" in shown
 
 
@@ -134,16 +137,79 @@ def test_published_records_stand_for_the_runs(root: Path, tmp_path: Path) -> Non
     assert [path.name for path in clone.iterdir()] == ["toy.jsonl"]
 
 
-def test_an_edited_published_line_is_found(root: Path, tmp_path: Path) -> None:
+def lines(file: Path) -> list[dict[str, Any]]:
+    reader = Reader()
+    return [reader.whole(json.loads(line)) for line in file.read_text().splitlines()]
+
+
+def sign(run: dict[str, Any]) -> dict[str, Any]:
+    """As only somebody who reads the code can."""
+    digest = record_digest(run["summary"], run["config"], run["environment"])
+    return run | {"summary": run["summary"] | {"digest": digest}}
+
+
+def edited(run: dict[str, Any], value: float = 0.99) -> dict[str, Any]:
+    return run | {"summary": run["summary"] | {"metrics": {"classifier": {"top1": value}}}}
+
+
+def invented(run: dict[str, Any], seed: int) -> dict[str, Any]:
+    """A further seed of a run, with all the ids that belong to it."""
+    config = run["config"] | {"seed": seed}
+    summary = edited(run)["summary"] | {"seed": seed, "run_id": run_id(check_config(config))}
+    return sign(run | {"config": config, "summary": summary})
+
+
+TAMPERINGS: dict[str, tuple[Callable[[list[dict[str, Any]]], list[dict[str, Any]]], str]] = {
+    "a number": (lambda runs: [edited(runs[0]), *runs[1:]], "seed=0: its digest does not fit"),
+    "a config": (
+        lambda runs: [runs[0] | {"config": {**runs[0]["config"], "scale": "paper"}}, *runs[1:]],
+        "seed=0: its digest does not fit",
+    ),
+    "a seed dropped": (
+        lambda runs: [runs[0], *runs[2:]],
+        "main.Fast.digits: the table says 2 seeds; without a record: 1",
+    ),
+    "seeds invented": (
+        lambda runs: [*runs[:2], invented(runs[1], 2), invented(runs[1], 3), *runs[2:]],
+        "seed=3: published, but no cell asks for it",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TAMPERINGS)
+def test_tampering_with_published_records_is_found(name: str, root: Path, tmp_path: Path) -> None:
+    change, said = TAMPERINGS[name]
     invoke("publish", "toy", "--to", str(tmp_path / "clone"))
     file = tmp_path / "clone" / "toy.jsonl"
-    lines = [json.loads(line) for line in file.read_text().splitlines()]
-    lines[2]["config"]["model"]["hidden"] = [32]
-    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    shown = invoke("verify", "toy", "--results", str(file.parent))
+    file.write_text(encode(change(lines(file))))
+    for words in (["toy"], []):
+        shown = invoke("verify", *words, "--results", str(file.parent))
+        assert shown.exit_code == 1
+        assert any(line.startswith("OFF") and said in line for line in shown.output.splitlines())
+
+
+def test_no_other_command_takes_an_edited_number(root: Path) -> None:
+    edit(run_folder(root) / "summary.json", lambda s: set_top1(s, 0.9876))
+    for command in ("table", "paper"):
+        shown = invoke(command, "toy").output
+        assert "98.8" not in shown
+    assert "seed=1: its digest does not fit" in invoke("table", "toy").output
+    assert len(scan(root).records) == 4
+
+
+def test_an_index_that_leads_a_cell_elsewhere_is_found(root: Path, own_configs: Path) -> None:
+    paper = own_configs / "paper" / "toy.yaml"
+    write_index(paper)
+    file = paper.parent / "index" / "toy.json"
+    assert invoke("verify", "toy").exit_code == 0
+    fast, slow = (next(root.glob(f"{name}/*")).name for name in ("toy_fast", "toy_slow"))
+    text = file.read_text()
+    file.write_text(text.replace(f'"toy_fast",\n"{fast}"', f'"toy_slow",\n"{slow}"'))
+    assert file.read_text() != text
+    shown = invoke("verify", "toy")
     assert shown.exit_code == 1
-    assert "toy_slow" in shown.output.split("OFF")[1]
-    assert "its digest does not fit" in shown.output
+    said = f"main.Fast.digits: the index says toy_slow/{slow}, its words are toy_fast/{fast}"
+    assert f"OFF  {said}" in shown.output
 
 
 def test_an_edited_run_is_not_published(root: Path) -> None:
@@ -167,58 +233,137 @@ def test_a_run_done_again_gives_the_same_bits(root: Path) -> None:
     shown = invoke("verify", "toy", "--rerun", "2")
     assert shown.exit_code == 0
     assert shown.output.count("again: toy_") == 2
-    assert shown.output.count("  identical") == 2
+    assert shown.output.count("  identical") == 4  # two runs, top-1 and top-5
     assert {p: p.stat().st_mtime_ns for p in root.rglob("*") if p.is_file()} == before
 
 
-def test_a_signed_lie_does_not_come_back(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both seeds say the like, so that a run done again cannot fall among them."""
-    forge(root, 0, 0.990)
-    forge(root, 1, 0.991)
-    assert invoke("verify", "toy").exit_code == 0
-    monkeypatch.setattr(verify, "sample", lambda records, *_: [records[0]])
+def test_a_number_signed_anew_is_found_by_doing_the_run_again_alone(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forge(root, 0, 0.9876)
+    assert invoke("verify", "toy").exit_code == 0  # a digest is no signature
+    monkeypatch.setattr(again, "sample", lambda records, *_: [records[0]])
     shown = invoke("verify", "toy", "--rerun", "1")
     assert shown.exit_code == 1
-    assert "when done again, recorded 0.99, expected" in shown.output
+    assert "when done again, recorded 0.9876, must be the same bits" in shown.output
 
 
 def test_the_sample_is_random_and_repeatable() -> None:
     records = [Record("e", "v", seed, None, "finished", {}, Path()) for seed in range(50)]
-    assert verify.sample(records, 5, 0) == verify.sample(records, 5, 0)
-    assert verify.sample(records, 5, 0) != verify.sample(records, 5, 1)
-    assert len({r.seed for r in verify.sample(records, 99, 0)}) == 50
+    assert again.sample(records, 5, 0) == again.sample(records, 5, 0)
+    assert again.sample(records, 5, 0) != again.sample(records, 5, 1)
+    assert len({r.seed for r in again.sample(records, 99, 0)}) == 50
 
 
-def test_the_prediction_interval_is_the_t_distributions() -> None:
-    """Against its definition: (x - mean) / (s sqrt(1 + 1/n)) is Student t with n - 1."""
-    values = [0.5, 0.7, 0.65, 0.55]
-    low, high = prediction(values, 0.1)
-    scale = np.std(values, ddof=1) * np.sqrt(1 + 1 / 4)
-    expected = stats.t.interval(0.9, 3, loc=np.mean(values), scale=scale)
-    assert (low, high) == pytest.approx(expected)
-    assert prediction([0.5], 0.05) == (None, None)
+HERE = {"processor": "P", "instructions": "AVX2", "device": "cpu, 1 threads", "packages": {}}
 
 
-def test_one_more_seed_falls_in_it_as_often_as_it_says() -> None:
-    draws = np.random.default_rng(0).normal(3, 2, (2000, 6))
-    inside = 0
-    for *seeds, new in draws.tolist():
-        low, high = prediction(seeds, 0.05)
-        assert low is not None
-        assert high is not None
-        inside += low <= new <= high
-    # 4 standard deviations of a binomial share at 2000 draws.
-    assert inside / len(draws) == pytest.approx(0.95, abs=0.02)
+def done(seed: int, values: dict[str, float], **where: str) -> Record:
+    summary = {"metrics": {"a": values}}
+    line = {"environment": HERE | where}
+    return Record("e", "0" * 10, seed, None, "finished", summary, Path("f"), line)
 
 
-@pytest.mark.parametrize(
-    ("again", "bounds", "fall"),
-    [
-        (0.5, (0.6, 0.7), "identical"),
-        (0.65, (0.6, 0.7), "within"),
-        (0.71, (0.6, 0.7), "outside"),
-        (0.71, (None, None), "undecided"),
-    ],
-)
-def test_how_a_value_falls(again: float, bounds: Any, fall: str) -> None:
-    assert Comparison("r", "m", 0.5, again, *bounds).fall == fall
+SEEDS = [done(1, {"x": 0.90, "y": 3.0}), done(2, {"x": 0.92, "y": 3.2})]
+"""The other seeds: x has a spread of 0.01414, y of 0.1414."""
+
+FALLS = {
+    "the same bits": ({"x": 0.91, "y": 3.1}, {}, {"x": "identical", "y": "identical"}),
+    "a bit on the same machine": (
+        {"x": 0.91, "y": 3.1000000001}, {}, {"x": "identical", "y": "outside"},
+    ),
+    "rounding elsewhere": (
+        {"x": 0.91, "y": 3.1000000001}, {"processor": "Q"}, {"x": "identical", "y": "within"},
+    ),
+    "another path elsewhere": (
+        {"x": 0.93, "y": 3.3}, {"instructions": "AVX512"}, {"x": "within", "y": "within"},
+    ),
+    "one number alone elsewhere": (
+        {"x": 0.93, "y": 3.1}, {"processor": "Q"}, {"x": "outside", "y": "identical"},
+    ),
+    "farther than any machine": (
+        {"x": 0.99, "y": 3.3}, {"processor": "Q"}, {"x": "outside", "y": "within"},
+    ),
+    "a value that is gone": ({"x": 0.91}, {"processor": "Q"}, {"x": "identical", "y": "outside"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FALLS)
+def test_a_run_done_again_is_held_against_its_own_record(name: str) -> None:
+    values, where, expected = FALLS[name]
+    record = done(0, {"x": 0.91, "y": 3.1})
+    found = compare([(record, done(0, values, **where))], [*SEEDS, record])
+    assert {c.metric.removeprefix("a/"): c.fall for c in found} == expected
+
+
+def test_a_forged_record_does_not_widen_what_it_is_held_against() -> None:
+    near, far = done(0, {"x": 0.91, "y": 3.1}), done(0, {"x": 9.0, "y": 3.1})
+    now = done(0, {"x": 0.91, "y": 3.1}, processor="Q")
+    (bound,) = {c.allowed for c in compare([(far, now)], [*SEEDS, far]) if c.metric == "a/x"}
+    assert bound <= 4 * 0.0142
+    assert {c.fall for c in compare([(near, now)], [*SEEDS, near])} == {"identical"}
+
+
+# --- code -----------------------------------------------------------------------------------------
+
+
+def other_code(root: Path, *components: str) -> None:
+    """As if the components of every run of toy_fast had been edited since."""
+    for file in root.glob("toy_fast/*/*/summary.json"):
+        record = next(r for r in scan(root).records if r.path == file.parent)
+
+        def change(summary: dict[str, Any], record: Record = record) -> None:
+            for each in components:
+                assert each in summary["code"]["components"]
+                summary["code"]["components"][each] = "0" * 12
+            found = record.config(), record.environment()
+            summary["digest"] = record_digest(summary, *found)
+
+        edit(file, change)
+
+
+def test_a_run_names_the_code_of_its_components(root: Path) -> None:
+    (record, *_) = [r for r in scan(root).records if r.experiment == "toy_fast"]
+    found = code.recorded(record.summary)
+    assert sorted(found) == [
+        "augment/none", "dataset/digits", "evaluator/classifier", "head/linear",
+        "loss/cross_entropy", "model/mlp", "optimizer/sgd", "task/classify",
+    ]  # fmt: skip
+    assert found["loss/cross_entropy"] == code.digest("loss/cross_entropy")
+    environment = record.environment()
+    assert environment["processor"]
+    assert environment["instructions"]
+
+
+def test_cells_of_older_code_are_marked(root: Path) -> None:
+    other_code(root, "loss/cross_entropy")
+    shown = invoke("verify", "toy")
+    assert shown.exit_code == 0
+    assert "OLD  toy: 1 cell recorded with other code of loss/cross_entropy (" in shown.output
+    table = invoke("table", "toy/main").output
+    assert table.count("(n=2) †") == 1
+    assert "ppr reproduce toy/main --renew" in " ".join(table.split())
+
+
+def test_of_the_evaluators_the_one_that_measured_counts(root: Path) -> None:
+    other_code(root, "evaluator/classifier")
+    record = next(r for r in scan(root).records if r.experiment == "toy_fast")
+    assert outdated(record, "classifier/top1") == ["evaluator/classifier"]
+    assert outdated(record, "untrained/classifier/top1") == ["evaluator/classifier"]
+    assert outdated(record, "linear/top1") == []
+    assert outdated(record, "cost/seconds") == []
+
+
+def test_what_is_of_older_code_is_renewed_when_asked(root: Path) -> None:
+    other_code(root, "task/classify")
+    plain = invoke("reproduce", "toy/main", "--dry-run").output
+    assert "4 runs, 4 done, 0 to do" in plain
+    assert "2 runs done with other code of task/classify (" in plain
+    assert (
+        "4 runs, 2 done, 2 to do" in invoke("reproduce", "toy/main", "--dry-run", "--renew").output
+    )
+    shown = invoke("reproduce", "toy/main", "--renew")
+    assert shown.exit_code == 0
+    assert "4 runs, 4 done, 0 to do" in invoke("reproduce", "toy/main", "--renew").output
+    assert "†" not in invoke("table", "toy/main").output
+    assert list(root.glob("toy_fast/*/.seed=*-replaced-*"))  # nothing is overwritten

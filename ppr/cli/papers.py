@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from ppr.config.compose import Config
 
 
-def _composed(overrides: Sequence[str]) -> Config:
+def composed(overrides: Sequence[str]) -> Config:
     from ppr.config.compose import compose
 
     return compose(overrides)
 
 
-resolve = Variants(_composed)
+resolve = Variants(composed)
 """The experiment and variant that a cell's overrides ask for."""
 
 

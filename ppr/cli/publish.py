@@ -45,8 +45,9 @@ def command(slug: str, to: Path | None, root: str | None) -> None:
 
     where = results_root(root)
     paper = load(slug, folders())
-    tables, problems = fill_tables(paper, Results(resolve, scan(where)))
-    records = records_of(cell for cells in tables.values() for cell in cells)
+    seen = scan(where)
+    tables, problems = fill_tables(paper, Results(resolve, seen))
+    records = records_of((cell for cells in tables.values() for cell in cells), seen)
     if not records:
         nothing = f"{slug}: no finished run behind its cells; ppr reproduce {slug}"
         raise BadRequest(problems[0] if problems else nothing)

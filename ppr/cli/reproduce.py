@@ -28,6 +28,7 @@ from ppr.results.tree import results_root, scan
 
 if TYPE_CHECKING:
     from ppr.config.compose import Config
+    from ppr.papers.cells import Filled
     from ppr.papers.reproduce import Agenda
 
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 @click.option("--scale", type=click.Choice(SCALES), help="Tables of this scale [desk].")
 @click.option("--dry-run", is_flag=True, help="Say what is missing and how long it takes, only.")
 @click.option("--yes", is_flag=True, help="Start runs of paper scale on this machine's CPU too.")
+@click.option("--renew", is_flag=True, help="Run again what was recorded with older code.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Runs at a time on this machine.")
 @options.results
 @options.config_dir
@@ -48,6 +50,7 @@ def command(
     scale: str | None,
     dry_run: bool,
     yes: bool,
+    renew: bool,
     jobs: int | None,
     root: str | None,
 ) -> int:
@@ -59,7 +62,8 @@ def command(
       ppr reproduce supcon --scale paper launcher=slurm launcher.partition=gpu
 
     Runs that are there already, or published, are not run again; interrupted, the same command
-    goes on. KEY=VALUE says where and how fast (launcher, engine.device, data.root, …).
+    goes on. So it is with runs of older code, which are counted, unless --renew has them done
+    again. KEY=VALUE says where and how fast (launcher, engine.device, data.root, …).
     """
     from ppr.papers.reproduce import agenda, narrowed
 
@@ -78,8 +82,11 @@ def command(
                 drop_leftovers(record.path)
     if jobs:
         words = (*words, f"launcher.jobs={jobs}")
-    plan = agenda((cell for cells in tables.values() for cell in cells), words)
+    shown = [cell for cells in tables.values() for cell in cells]
+    plan = agenda(shown, words, renew=renew)
     _announce(name, plan, where, jobs or 1)
+    if not renew:
+        _print_older(name, shown)
     if dry_run:
         _print_missing(plan)
         return 1 if problems else 0
@@ -120,6 +127,18 @@ def _look_ahead(name: str, plan: Agenda, yes: bool) -> None:
     have_data(plan.missing)
 
 
+def _print_older(name: str, cells: Sequence[Filled]) -> None:
+    """`12 runs done with other code of loss/supcon (…): ppr reproduce supcon --renew`."""
+    from ppr.config.code import where
+
+    runs = {(cell.variant, seed): found for cell in cells for seed, found in cell.older.items()}
+    if runs:
+        which = dict.fromkeys(each for found in runs.values() for each in found)
+        told = ", ".join(map(where, which))
+        again = f"ppr reproduce {name} --renew runs them again"
+        click.echo(f"  {count(len(runs), 'run')} done with other code of {told}; {again}")
+
+
 def _print_missing(plan: Agenda) -> None:
     rows: list[list[Cell]] = [
         [at, config.experiment, config.variant, config.seed, _command(config)]
@@ -138,6 +157,7 @@ def _run_all(plan: Agenda, root: Path, words: Sequence[str]) -> int:
     """Do the runs wave by wave; 1 if any failed or still waits for an input."""
     from ppr.config.finished import is_finished
     from ppr.config.inputs import inputs_of
+    from ppr.papers.reproduce import is_older
 
     code = 0
     for wave in plan.waves:
@@ -147,7 +167,9 @@ def _run_all(plan: Agenda, root: Path, words: Sequence[str]) -> int:
                 click.echo(f"ppr: waits for its input: {_command(config)}", err=True)
                 code = 1
         if ready and _is_launched(ready[0], words):
-            code |= _launch(ready, root, words)
+            # of older code: to be renewed; what was broken off goes on
+            for force in (True, False):
+                code |= _launch([c for c in ready if is_older(c) == force], root, words, force)
         else:
             code |= _run_here(ready)
     return code
@@ -167,6 +189,7 @@ def _run_here(configs: Sequence[Config]) -> int:
     """One run after another in this process; a run that fails leaves the others alone."""
     from ppr.engine.interrupts import Interrupted
     from ppr.launchers.attempt import attempt
+    from ppr.papers.reproduce import is_older
     from ppr.report.progress import make_watcher
     from ppr.results.failure import reason
 
@@ -175,7 +198,7 @@ def _run_here(configs: Sequence[Config]) -> int:
         click.echo(f"[{at}/{len(configs)}] {_command(config)}")
         try:
             with make_watcher(config, silent=False) as watcher:
-                attempt(config, watcher, force=False)
+                attempt(config, watcher, force=is_older(config))  # so it is to be renewed
         except Interrupted:
             raise
         except Exception as error:
@@ -184,7 +207,7 @@ def _run_here(configs: Sequence[Config]) -> int:
     return code
 
 
-def _launch(configs: list[Config], root: Path, words: Sequence[str]) -> int:
+def _launch(configs: list[Config], root: Path, words: Sequence[str], force: bool) -> int:
     """Hand the runs to the launcher that they name, less those that it is at already."""
     from ppr import registry
     from ppr.launchers.launch import Order
@@ -193,6 +216,8 @@ def _launch(configs: list[Config], root: Path, words: Sequence[str]) -> int:
     from ppr.launchers.sweep import open_sweep, sweeps
     from ppr.results.lock import claim
 
+    if not configs:
+        return 0
     busy = {sweep.points[index].run_id for sweep in sweeps(root)[0] for index in taken(sweep)}
     todo = [config for config in configs if config.run_id not in busy]
     if not todo:
@@ -200,7 +225,7 @@ def _launch(configs: list[Config], root: Path, words: Sequence[str]) -> int:
         return 0
     launcher: dict[str, Any] = configs[0]["launcher"]
     sweep, places = open_sweep(Plan(todo, root, launcher), words)
-    order = Order(sweep, launcher, dict(zip(places, todo, strict=True)))
+    order = Order(sweep, launcher, dict(zip(places, todo, strict=True)), force)
     with claim(sweep.folder):
         code: int = registry.make("launcher", launcher).launch(order)
     return code

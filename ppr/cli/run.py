@@ -100,7 +100,17 @@ def _run(config: Any, force: bool, quiet: bool, as_json: bool) -> dict[str, Any]
     elif not quiet:
         synthetic = config["data"]["synthetic"] is not None
         _print_result(summary, run_directory(config), before is not None, synthetic)
+    if before is not None and not quiet:
+        _print_older(before, err=as_json)
     return summary
+
+
+def _print_older(summary: dict[str, Any], err: bool) -> None:
+    from ppr.config import code
+
+    older = ", ".join(map(code.where, code.outdated(code.recorded(summary))))
+    if older:
+        click.echo(f"finished before, with other code of {older}; --force runs it again", err=err)
 
 
 def _print_result(summary: dict[str, Any], folder: Path, before: bool, synthetic: bool) -> None:

@@ -25,8 +25,8 @@ from ppr.config.syntax import Imported, Module, read_module
 from ppr.errors import BadRequest
 
 FOUNDATIONS = (
-    "cli", "config", "doctor", "engine", "errors", "fields", "launchers", "papers", "registry",
-    "report", "results", "run", "sweepers", "trackers",
+    "cli", "config", "doctor", "engine", "environment", "errors", "fields", "launchers", "papers",
+    "registry", "report", "results", "run", "sweepers", "trackers",
     "tasks/bench", "tasks/training", "studies/study", "evaluators/subject",
     "data/cache", "data/card", "data/dataset", "data/hub", "data/source",
 )  # fmt: skip
@@ -56,6 +56,11 @@ def named(values: Mapping[str, Any]) -> list[str]:
             said = [v.partition("/")[0] for v in each.values() if isinstance(v, str)]
             found |= {f"{kind}/{name}": None for name in said if name in known}
     return list(found)
+
+
+def recorded(summary: Mapping[str, Any]) -> dict[str, str]:
+    """The components that a run's summary names, with the digests of their code then."""
+    return dict((summary.get("code") or {}).get("components") or {})
 
 
 def outdated(recorded: Mapping[str, str]) -> list[str]:

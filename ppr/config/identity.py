@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ppr import registry
@@ -106,6 +106,12 @@ def _canonical(value: Any) -> Any:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value
+
+
+def ids(values: Mapping[str, Any]) -> tuple[str, Callable[[int], str]]:
+    """The variant's id and, by seed, the ids of its runs."""
+    found = science(values)
+    return _digest(found), lambda seed: _digest([found, seed])
 
 
 def variant_id(values: Mapping[str, Any], asked: tuple[str, ...] = ()) -> str:

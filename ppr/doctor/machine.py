@@ -14,6 +14,7 @@ from pathlib import Path
 
 import ppr
 from ppr.doctor.finding import Finding, State
+from ppr.engine.processor import processor_name
 from ppr.errors import PprError
 
 _NEEDED = ("torch", "torchvision", "hydra-core", "datasets")
@@ -54,12 +55,12 @@ def devices() -> Iterator[Finding]:
     try:
         torch = import_module("torch")
     except Exception as error:  # a half-installed torch raises OSError, AttributeError, …
-        yield Finding("cpu", "ok", f"{_processor()}, {cores} cores")
+        yield Finding("cpu", "ok", f"{processor_name()}, {cores} cores")
         said = " ".join(str(error).split())
         yield Finding("torch", "problem", f"cannot be imported: {said}", "install torch again")
         return
     threads = torch.get_num_threads()
-    says = f"{_processor()}, {cores} cores, torch uses {threads} threads"
+    says = f"{processor_name()}, {cores} cores, torch uses {threads} threads"
     many = threads > (cores or threads)
     advice = f"set OMP_NUM_THREADS={cores}" if many else ""
     yield Finding("cpu", "warning" if many else "ok", says, advice)
@@ -112,16 +113,6 @@ def _precision(device: object) -> Finding:
     if "fp32" not in works:
         return Finding(check, "warning", "does not compute", f"engine.device=cpu, not {device}")
     return Finding(check, "ok", f"{says}; engine.precision=auto is {auto}")
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:  # no Linux
-        pass
-    return platform.processor() or platform.machine()
 
 
 def _memory_gb() -> float:

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from ppr import registry
+from ppr.config import code
 from ppr.config.compose import Config, compose
 from ppr.engine.requests import refuse_request
 from ppr.engine.stackable import refuse_unstackable
@@ -90,8 +91,10 @@ class Order:
             left = f"{self.trials} to do, {self._time(at_a_time)}"
             return f"{count(trials, 'trial')}: {before}{left} (sweep {self.sweep.id})"
         total, todo = len(self.sweep.points), len(self.configs)
-        done = sum(map(self.sweep.finished, range(total)))
-        parts = [f"{done} done"] if done and not self.force else []
+        found = [index for index in range(total) if self.sweep.finished(index)]
+        done = len(found)
+        older = _older(self.sweep, found)
+        parts = [f"{done} done{older}"] if done and not self.force else []
         if total > done + todo:
             parts.append(f"{total - done - todo} under way or left alone")
         parts.append(f"{todo} to do, {self._time(at_a_time)}")
@@ -109,6 +112,17 @@ class Order:
         if self.sweep.adaptive:
             return f"{known}, from {'recorded runs' if found.recorded else 'a few measured steps'}"
         return f"{known}, {found.origin}"
+
+
+def _older(sweep: Sweep, finished: Sequence[int]) -> str:
+    """` (2 with other code of loss/supcon (…); --force runs all again)`; empty if none is."""
+    summaries = [read_summary(sweep.run_folder(index)) or {} for index in finished]
+    outdated = [code.outdated(code.recorded(summary)) for summary in summaries]
+    which = dict.fromkeys(each for found in outdated for each in found)
+    if not which:
+        return ""
+    told = ", ".join(map(code.where, which))
+    return f" ({sum(map(bool, outdated))} with other code of {told}; --force runs all again)"
 
 
 def run_sweep(
@@ -146,7 +160,8 @@ def run_sweep(
         code = _launch(Order(sweep, plan.launcher, configs, force, quiet, as_json))
     elif not (quiet or as_json):
         busy = len(under_way_now)
-        shown = f"{len(places) - busy} done" + (f", {busy} under way" if busy else "")
+        older = _older(sweep, [place for place in places if sweep.finished(place)])
+        shown = f"{len(places) - busy} done{older}" + (f", {busy} under way" if busy else "")
         click.echo(f"{count(len(places), 'run')}: {shown} (sweep {sweep.id})")
     if not sweep.submissions and (sweep.folder / RECORD).exists():  # it was damaged
         _record(sweep, plan)

@@ -56,10 +56,13 @@ class Variants:
     Hydra takes some 0.1 s to compose a cell, and a table has dozens. What is kept names the config
     files that it followed from and a digest of their content; beside the papers lies an index of
     the cells of each (ppr/papers/index.py), so that a fresh clone need not compose them either.
+
+    `shipped` without that index: it comes with the papers, so it is no witness for them.
     """
 
-    def __init__(self, compose: Callable[[Sequence[str]], Config]) -> None:
+    def __init__(self, compose: Callable[[Sequence[str]], Config], *, shipped: bool = True) -> None:
         self._compose = compose
+        self._shipped = shipped
 
     @cached_property
     def _kept(self) -> Kept:
@@ -69,7 +72,8 @@ class Variants:
     def known(self) -> dict[str, tuple[str, str]]:
         """What is kept or shipped and still holds."""
         found: dict[str, tuple[str, str]] = {}
-        shipped = [file for folder in folders() for file in sorted(folder.rglob(f"{INDEX}/*.json"))]
+        where = folders() if self._shipped else []
+        shipped = [file for folder in where for file in sorted(folder.rglob(f"{INDEX}/*.json"))]
         for part in [*map(entries, shipped), holding(self._kept.content)]:
             for entry in part.values():
                 found |= {words: (e, v) for words, (e, v) in entry["variants"].items()}
@@ -88,6 +92,13 @@ class Variants:
 def entries(file: Path) -> dict[str, Any]:
     """What a file keeps, as far as it still holds; nothing if it cannot be read."""
     return holding(_read(file))
+
+
+def indexed(paper: Path) -> dict[tuple[str, ...], tuple[str, str]]:
+    """Words -> (experiment, variant), as the index beside a paper's file would lead them."""
+    parts = entries(paper.parent / INDEX / f"{paper.stem}.json").values()
+    variants = [pair for entry in parts for pair in entry["variants"].items()]
+    return {tuple(json.loads(words)): (e, v) for words, (e, v) in variants}
 
 
 def holding(content: dict[str, Any]) -> dict[str, Any]:

@@ -6,10 +6,11 @@ import dataclasses
 import itertools
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from ppr.errors import BadRequest, choices
+from ppr.papers.records import edited, outdated
 from ppr.papers.schema import Paper, Table, Value
 from ppr.results.metrics import metrics
 from ppr.results.statistics import Interval, mean_interval
@@ -60,7 +61,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Filled:
-    """A cell with its finished runs. `samples`: seed -> value, in the table's unit."""
+    """A cell with its finished runs. `samples`: seed -> value, in the table's unit.
+
+    `older`: seed -> the components of which its run is of other code than today's, if any.
+    """
 
     cell: Cell
     experiment: str
@@ -70,6 +74,7 @@ class Filled:
     notes: tuple[str, ...]
     undefined: frozenset[int] = frozenset()
     """Seeds whose runs are done and have no such metric, as that of a bin that none falls into."""
+    older: Mapping[int, Sequence[str]] = field(default_factory=dict)
 
     @cached_property
     def interval(self) -> Interval | None:
@@ -115,6 +120,7 @@ class Results:
         self._resolve = resolve
         self._variants: dict[tuple[str, ...], tuple[str, str]] = {}
         self._records: dict[tuple[str, str], list[Record]] = {}
+        self._edits: dict[tuple[str, str, int], str] = {}
         self._problems = scan.problems
         for record in scan.records:
             self._records.setdefault((record.experiment, record.variant), []).append(record)
@@ -134,16 +140,20 @@ class Results:
         return self._variants[key]
 
     def fill(self, cell: Cell) -> Filled:
-        """The cell's finished runs of its table's scale; what was left out is noted, with why.
+        """The cell's finished runs of its table's scale and seeds, sound ones alone.
+
+        What is left out is noted, with why. Other seeds are: a verdict on as many as happen to lie
+        in the tree would depend on who else ran, and on when he stopped.
 
         Raises:
             BadRequest: as `variant`; or no run of the whole tree has the metric, though the cell
             has runs: it is misspelt.
         """
         experiment, variant = self.variant(cell)
-        used, samples, notes = [], {}, []
+        used, samples, notes, beyond = [], {}, [], []
         lacking: set[str] = set()
         undefined: list[int] = []
+        older = {}
         for record in self._records.get((experiment, variant), []):
             where = f"{experiment}/{variant}/seed={record.seed}"
             if record.state != "finished":
@@ -154,6 +164,12 @@ class Results:
             if scale != cell.table.scale:
                 notes.append(f"{where}: of scale {scale}, not {cell.table.scale}: left out")
                 continue
+            if record.seed not in range(cell.table.seeds):
+                beyond.append(record.seed)
+                continue
+            if edit := self._edited(record):
+                notes.append(f"{where}: {edit}: left out")
+                continue
             known = metrics(record.summary)
             if cell.metric not in known:
                 undefined.append(record.seed)
@@ -161,6 +177,8 @@ class Results:
                 continue
             used.append(record)
             samples[record.seed] = known[cell.metric] * cell.table.factor
+            if changed := outdated(record, cell.metric):
+                older[record.seed] = changed
         if lacking and not samples and cell.metric not in self._measured:
             message = f"no metric {cell.metric!r} in its runs; {choices(cell.metric, lacking)}"
             raise BadRequest(f"tables.{cell.place}: {message}")
@@ -169,16 +187,25 @@ class Results:
             notes.append(
                 f"{experiment}/{variant}/seed={seeds}: {cell.metric} is undefined: left out"
             )
+        if beyond:
+            seeds = ", ".join(map(str, sorted(beyond)))
+            asked = f"the table asks for {cell.table.seeds}"
+            notes.append(f"{experiment}/{variant}: {asked}: seed {seeds} left out")
         notes += [f"{problem}: left out" for problem in self._problems_of(experiment, variant)]
-        return Filled(
-            cell, experiment, variant, tuple(used), samples, tuple(notes), frozenset(undefined)
-        )
+        found = tuple(used), samples, tuple(notes), frozenset(undefined), older
+        return Filled(cell, experiment, variant, *found)
 
     @cached_property
     def _measured(self) -> set[str]:
         """Every metric that some run of the tree has."""
         runs = itertools.chain.from_iterable(self._records.values())
         return {path for record in runs for path in metrics(record.summary)}
+
+    def _edited(self, record: Record) -> str:
+        key = record.experiment, record.variant, record.seed
+        if key not in self._edits:
+            self._edits[key] = edited(record)
+        return self._edits[key]
 
     def _problems_of(self, experiment: str, variant: str) -> Iterator[str]:
         for problem in self._problems:

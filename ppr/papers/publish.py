@@ -6,21 +6,32 @@ beside that (curves, checkpoints) stays where it was computed. The same runs giv
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ppr.errors import RunFailed
 from ppr.papers.cells import Filled
 from ppr.papers.records import faults, label
-from ppr.results.export import published_line
+from ppr.results.export import whole
 from ppr.results.files import write_atomic
-from ppr.results.tree import Record
+from ppr.results.published import encode
+from ppr.results.tree import Record, Scan
 
 
-def records_of(cells: Iterable[Filled]) -> list[Record]:
-    """The finished runs behind cells, each once, in the order of the tree."""
-    found = {label(record): record for cell in cells for record in cell.records}
+def records_of(cells: Iterable[Filled], seen: Scan) -> list[Record]:
+    """The finished runs that cells ask for, edited ones too, each once, in the tree's order."""
+    asked = {
+        (cell.experiment, cell.variant, seed): cell.cell.table.scale
+        for cell in cells
+        for seed in range(cell.cell.table.seeds)
+    }
+    found = {
+        label(record): record
+        for record in seen.records
+        if record.state == "finished"
+        and record.summary.get("scale")
+        == asked.get((record.experiment, record.variant, record.seed), "no cell's")
+    }
     return sorted(
         found.values(), key=lambda record: (record.experiment, record.variant, record.seed)
     )
@@ -35,11 +46,7 @@ def publish(records: Sequence[Record], file: Path) -> int:
     for record in records:
         for fault in faults(record):
             raise RunFailed(f"{label(record)}: {fault}; nothing published")
-    lines = [
-        json.dumps(published_line(record), separators=(",", ":"), allow_nan=False)
-        for record in records
-    ]
-    content = "".join(f"{line}\n" for line in lines).encode()
+    content = encode(map(whole, records)).encode()
     file.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(file, content)
     return len(content)

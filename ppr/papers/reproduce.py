@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from ppr.config import code
 from ppr.config.compose import Config, compose
-from ppr.config.finished import is_finished
+from ppr.config.finished import finished_summary, is_finished
 from ppr.config.inputs import inputs_of, needed
 from ppr.errors import BadRequest, choices
 from ppr.papers.cells import Filled
@@ -53,8 +54,8 @@ class Agenda:
         return [config for wave in self.waves for config in wave]
 
 
-def agenda(cells: Iterable[Filled], words: Sequence[str] = ()) -> Agenda:
-    """What is to be run so that every cell has its seeds.
+def agenda(cells: Iterable[Filled], words: Sequence[str] = (), *, renew: bool = False) -> Agenda:
+    """What is to be run so that every cell has its seeds; `renew`: made by today's code.
 
     `words` say where and how fast, and nothing that changes a result.
 
@@ -65,7 +66,8 @@ def agenda(cells: Iterable[Filled], words: Sequence[str] = ()) -> Agenda:
     missing: dict[Key, Config] = {}
     for cell in cells:
         for seed in range(cell.cell.table.seeds):
-            if seed in cell.samples or seed in cell.undefined:
+            done_before = seed in cell.samples or seed in cell.undefined
+            if done_before and not (renew and seed in cell.older):
                 done.add((cell.experiment, cell.variant, seed))
                 continue
             config = compose([*cell.cell.overrides, f"seed={seed}", *words])
@@ -78,7 +80,7 @@ def agenda(cells: Iterable[Filled], words: Sequence[str] = ()) -> Agenda:
             missing.setdefault(_key(config), config)
     for config in list(missing.values()):
         for each in needed(config):
-            if not is_finished(each):
+            if not is_finished(each) or (renew and is_older(each)):
                 missing.setdefault(_key(each), each)
     depths: dict[Key, int] = {}
     for config in missing.values():
@@ -87,6 +89,12 @@ def agenda(cells: Iterable[Filled], words: Sequence[str] = ()) -> Agenda:
     for key, config in missing.items():
         waves[depths[key]].append(config)
     return Agenda(len(done) + len(missing), waves)
+
+
+def is_older(config: Config) -> bool:
+    """Whether the run of a config has been done, with other code than today's."""
+    done = finished_summary(config) if is_finished(config) else None
+    return done is not None and bool(code.outdated(code.recorded(done)))
 
 
 def _key(config: Config) -> Key:

@@ -1,137 +1,139 @@
-"""Is what a paper's tables show still what its records say, and what its runs give?
+"""Is what papers' tables show still what their records say, and what their runs give?
 
-A run that is done again should give the same bits on the same machine. On another, it should fall
-among the other seeds: a further draw x of the normal population that n seeds were drawn from has
-x - mean of variance s^2 (1 + 1/n), so
+`check` composes every cell anew: what an index says of it proves nothing. It finds
 
-    |x - mean| <= t(1 - level/2, n - 1) * s * sqrt(1 + 1/n)
+    a record that was edited              its digest covers config, results, code and environment
+    a record of another config            its variant and run id are the hash of its config
+    a seed that is missing                the table says how many a cell has
+    a published run that no cell asks for
+    an index that leads a cell elsewhere
 
-with probability 1 - level. `level` is 5 % over all the values that are compared, divided among them
-(Bonferroni), so that an honest set of re-runs is called off in one case of twenty at most.
+marks the cells that were recorded with other code of a component than today's, which is nothing
+amiss with the record, and cannot find a number that was changed together with the digest over it,
+for a digest is no signature. That takes `rerun`: the run is done again and held against its own
+record (ppr/papers/again.py).
 """
 
 from __future__ import annotations
 
-import math
-import random
-import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
-from ppr.config.compose import Config
-from ppr.config.inputs import needed
-from ppr.config.schema import check_config
-from ppr.papers.cells import Filled
+from ppr.config.code import where
+from ppr.errors import BadRequest
+from ppr.papers.cache import indexed
+from ppr.papers.cells import Cell, Filled, Resolve, Results, cells
 from ppr.papers.records import faults, label
-from ppr.results.metrics import measured
-from ppr.results.statistics import t_quantile
+from ppr.papers.schema import Paper
 from ppr.results.tree import Problem, Record, Scan
 
-LEVEL = 0.05
-
-Fall = Literal["identical", "within", "outside", "undecided"]
+_NAMED = 3
+"""Cells that a line names of those it counts."""
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """One metric of a run done again, against its record and the seeds beside it."""
+class Checked:
+    """What was found of one paper.
 
-    run: str
-    metric: str
-    recorded: float
-    again: float
-    low: float | None
-    high: float | None
+    `off`: what is amiss; `old`: the cells of older code, which are what they say they are; `told`:
+    what is worth a line, and no more.
+    `filled`: the cells of each table that could be filled, from sound records alone.
+    """
 
-    @property
-    def fall(self) -> Fall:
-        if self.again == self.recorded:
-            return "identical"
-        if self.low is None or self.high is None:
-            return "undecided"
-        return "within" if self.low <= self.again <= self.high else "outside"
+    paper: Paper
+    filled: Mapping[str, Sequence[Filled]]
+    records: Sequence[Record]
+    off: Sequence[str]
+    old: Sequence[str]
+    told: Sequence[str]
 
 
-def sound(scan: Scan, wanted: Iterable[tuple[str, str]]) -> tuple[Scan, list[str]]:
-    """The runs of some variants whose records verify, and what is wrong with the others."""
-    variants = set(wanted)
-    good, wrong = [], []
-    for record in scan.records:
-        if (record.experiment, record.variant) not in variants or record.state != "finished":
-            continue
-        found = [f"{label(record)}: {fault}" for fault in faults(record)]
-        wrong += found
-        if not found:
-            good.append(record)
-    wrong += [str(problem) for problem in scan.problems if _concerns(problem, variants)]
-    return Scan(good, []), wrong
+def check(paper: Paper, file: Path, seen: Scan, resolve: Resolve) -> Checked:
+    """Hold a paper's cells against the records behind them."""
+    results = Results(resolve, seen)
+    off: list[str] = []
+    told: list[str] = []
+    filled: dict[str, list[Filled]] = {}
+    for name, table in paper.tables.items():
+        found = [each for cell in cells(name, table) if (each := _fill(cell, results, off, told))]
+        if found:
+            filled[name] = found
+    shown = [cell for found in filled.values() for cell in found]
+    asked: dict[tuple[str, str], int] = {}
+    for cell in shown:
+        key = cell.experiment, cell.variant
+        asked[key] = max(asked.get(key, 0), cell.cell.table.seeds)
+    behind = [r for r in seen.records if r.state == "finished" and _key(r) in asked]
+    off += [f"{label(record)}: {fault}" for record in behind for fault in faults(record)]
+    off += [str(problem) for problem in seen.problems if _concerns(problem, paper, asked)]
+    off += _missing(filled)
+    for record in seen.records:
+        if record.state == "finished" and record.seed not in range(asked.get(_key(record), 0)):
+            if record.path is None and record.source.stem == paper.slug:
+                off.append(f"{label(record)}: published, but no cell asks for it ({record.source})")
+            elif _key(record) in asked:
+                told.append(f"{label(record)}: in no cell, for the tables ask for fewer seeds")
+    off += _misled(file, results, shown)
+    old = list(_older(shown))
+    used = {label(record) for cell in shown for record in cell.records}
+    return Checked(paper, filled, [r for r in behind if label(r) in used], off, old, told)
 
 
-def _concerns(problem: Problem, variants: set[tuple[str, str]]) -> bool:
-    """A published file's problem may be of any paper's run, so it always counts."""
+def _key(record: Record) -> tuple[str, str]:
+    return record.experiment, record.variant
+
+
+def _fill(cell: Cell, results: Results, off: list[str], told: list[str]) -> Filled | None:
+    """A cell with its runs. One whose experiment is yet to come is told of, no more."""
+    try:
+        results.variant(cell)
+    except BadRequest as error:
+        told.append(f"left out: {error}")
+        return None
+    try:
+        return results.fill(cell)
+    except BadRequest as error:
+        off.append(str(error))
+        return None
+
+
+def _concerns(problem: Problem, paper: Paper, asked: Mapping[tuple[str, str], int]) -> bool:
     variant = problem.path.parent
-    return problem.path.suffix == ".jsonl" or (variant.parent.name, variant.name) in variants
+    published = problem.path.suffix == ".jsonl" and problem.path.stem == paper.slug
+    return published or (variant.parent.name, variant.name) in asked
 
 
-def changed(before: Sequence[Filled], after: Sequence[Filled]) -> list[str]:
-    """The cells that would show something else from sound records alone."""
-    return [
-        f"{one.cell.place}: shows {one.interval}, its records {other.interval or 'nothing'}"
-        for one, other in zip(before, after, strict=True)
-        if one.samples != other.samples
-    ]
+def _missing(filled: Mapping[str, Sequence[Filled]]) -> Iterator[str]:
+    """The seeds that cells lack of the number that their table states, if it has been begun."""
+    for found in filled.values():
+        if any(cell.records for cell in found):
+            for cell in found:
+                if cell.missing_seeds:
+                    seeds = ", ".join(map(str, cell.missing_seeds))
+                    what = (
+                        f"the table says {cell.cell.table.seeds} seeds; without a record: {seeds}"
+                    )
+                    yield f"{cell.cell.place}: {what}"
 
 
-def sample(records: Sequence[Record], number: int, seed: int) -> list[Record]:
-    """A random choice that the seed repeats."""
-    return random.Random(seed).sample(list(records), min(number, len(records)))
+def _misled(file: Path, results: Results, shown: Sequence[Filled]) -> Iterator[str]:
+    """Cells that the index beside the paper leads to another variant than their words compose."""
+    index = indexed(file)
+    for words, cell in {cell.cell.overrides: cell for cell in shown}.items():
+        said = index.get(words)
+        if said and said != (cell.experiment, cell.variant):
+            is_now = f"{cell.experiment}/{cell.variant}"
+            yield f"{cell.cell.place}: the index says {'/'.join(said)}, its words are {is_now}"
 
 
-def rerun(record: Record, root: Path) -> Mapping[str, Any]:
-    """Do a recorded run again, in a results tree of its own; its summary."""
-    from ppr.run import execute
-
-    values = check_config(record.config())
-    values |= {"results": {"root": str(root)}, "tracker": None, "launcher": None}
-    config = Config(values, (), ())
-    for each in needed(config):
-        execute(each)
-    return execute(config)
-
-
-def compare(
-    pairs: Sequence[tuple[Record, Mapping[str, Any]]],
-    metrics: Mapping[tuple[str, str], Iterable[str]],
-    scan: Scan,
-) -> list[Comparison]:
-    """Each run done again against its record, on the metrics that the cells show of its variant."""
-    wanted = [
-        (record, summary, metric)
-        for record, summary in pairs
-        for metric in metrics[record.experiment, record.variant]
-        if metric in measured(record.summary)  # what a run cost is no result
-    ]
-    found = []
-    for record, summary, metric in wanted:
-        key = record.experiment, record.variant
-        seeds = [
-            measured(other.summary)[metric]
-            for other in scan.records
-            if (other.experiment, other.variant) == key
-        ]
-        low, high = prediction(seeds, LEVEL / len(wanted))
-        before, again = measured(record.summary)[metric], measured(summary)[metric]
-        found.append(Comparison(label(record), metric, before, again, low, high))
-    return found
-
-
-def prediction(seeds: Sequence[float], level: float) -> tuple[float | None, float | None]:
-    """Where one more seed falls with probability 1 - level; None with fewer than two to tell by."""
-    n = len(seeds)
-    if n < 2:
-        return None, None
-    half = t_quantile(n - 1, 1 - level) * statistics.stdev(seeds) * math.sqrt(1 + 1 / n)
-    mean = statistics.fmean(seeds)
-    return mean - half, mean + half
+def _older(shown: Sequence[Filled]) -> Iterator[str]:
+    """The cells that show numbers of older code than today's, a line for each such code."""
+    places: dict[str, list[str]] = {}
+    for cell in shown:
+        for each in dict.fromkeys(each for found in cell.older.values() for each in found):
+            places.setdefault(each, []).append(cell.cell.place)
+    for each, found in places.items():
+        which = ", ".join(found[:_NAMED]) + (", …" if len(found) > _NAMED else "")
+        many = f"{len(found)} cells" if len(found) > 1 else "1 cell"
+        yield f"{many} recorded with other code of {where(each)}: {which}"

@@ -64,7 +64,7 @@ _TEX = {
     "“": "``", "”": "''", "≤": r"$\leq$", "≥": r"$\geq$", "≈": r"$\approx$", "→": r"$\to$",
     "−": "$-$", "∞": r"$\infty$", "α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$",
     "δ": r"$\delta$", "ε": r"$\epsilon$", "η": r"$\eta$", "λ": r"$\lambda$", "μ": r"$\mu$",
-    "π": r"$\pi$", "σ": r"$\sigma$", "τ": r"$\tau$",
+    "π": r"$\pi$", "σ": r"$\sigma$", "τ": r"$\tau$", "†": r"$\dagger$",
 }  # fmt: skip
 
 

@@ -10,12 +10,16 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ppr.config.code import where
 from ppr.papers.cells import Filled, Results, cells
 from ppr.papers.schema import Paper, Table
 from ppr.results.metrics import flatten
 
 MOST_EXTRA_PLACES = 3
 """Decimals that a small interval may add to a cell; one smaller still is written as 2e-09."""
+
+OLDER = "†"
+"""Marks a cell that was recorded with other code than today's."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,14 @@ def fill(paper: Paper, name: str, results: Results) -> Sheet:
 
 
 def reproduced(filled: Filled) -> str:
-    """The cell's mean ± half-width (n), in the table's unit; empty without runs."""
+    """The cell's mean ± half-width (n), in the table's unit; empty without runs.
+
+    Marked where a run in it is of an older code than today's.
+    """
+    return _interval(filled) + f" {OLDER}" * bool(filled.older)
+
+
+def _interval(filled: Filled) -> str:
     interval, places = filled.interval, filled.cell.table.places
     if interval is None:
         return ""
@@ -119,6 +130,7 @@ def notes(sheet: Sheet) -> Iterator[str]:
             )
         elif table.reported.selection:
             yield f"Reported values are of the {table.reported.selection}."
+    yield from _older(sheet)
     for filled in sheet.cells:
         for note in filled.notes:
             yield f"Warning: {note}"
@@ -134,6 +146,17 @@ def commands(sheet: Sheet) -> list[tuple[str, str]]:
             known = found.get(filled.command)
             found[filled.command] = f"{known}; {place}" if known else place
     return [(place, command) for command, place in found.items()]
+
+
+def _older(sheet: Sheet) -> Iterator[str]:
+    """Which code the marked cells were recorded with an older state of, and what renews them."""
+    runs = [changed for filled in sheet.cells for changed in filled.older.values()]
+    older = dict.fromkeys(each for changed in runs for each in changed)
+    if older:
+        yield (
+            f"{OLDER} Recorded with other code of {', '.join(map(where, older))} than today's; "
+            f"ppr reproduce {sheet.paper.slug}/{sheet.name} --renew runs these again."
+        )
 
 
 def _recorded(sheet: Sheet) -> Iterator[str]:

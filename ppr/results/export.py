@@ -16,6 +16,7 @@ from typing import Any
 from ppr.errors import BadRequest
 from ppr.results.files import write_atomic
 from ppr.results.metrics import flatten, metrics
+from ppr.results.published import encode
 from ppr.results.select import config_values
 from ppr.results.spreadsheet import inert
 from ppr.results.tree import Record
@@ -33,17 +34,17 @@ def export(records: Sequence[Record], path: Path) -> int:
     if path.suffix not in FORMATS:
         raise BadRequest(f"--export {path}: the name must end with {', '.join(FORMATS)}")
     if path.suffix == ".jsonl":
-        lines = [published_line(record) for record in records if record.state == "finished"]
-        write_atomic(path, "".join(f"{json.dumps(line, allow_nan=False)}\n" for line in lines))
-        return len(lines)
+        runs = [whole(record) for record in records if record.state == "finished"]
+        write_atomic(path, encode(runs))
+        return len(runs)
     rows = [flat_row(record) for record in records]
     columns = list(dict.fromkeys(column for row in rows for column in row))
     write_atomic(path, (_csv if path.suffix == ".csv" else _parquet)(columns, rows))
     return len(rows)
 
 
-def published_line(record: Record) -> dict[str, Any]:
-    """A run as one line of a published file, all that is needed to trust and repeat it."""
+def whole(record: Record) -> dict[str, Any]:
+    """All of a run that is needed to trust and repeat it."""
     if record.path is None:
         return dict(record.line)
     return {

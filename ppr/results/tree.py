@@ -1,8 +1,7 @@
 """The results tree: where runs lie, what state they are in, what they say.
 
     <root>/<experiment>/<variant>/seed=<n>/     a live run
-    <root>/<name>.jsonl                         published runs, a line each:
-                                                {"summary": {...}, "config": {...}, ...}
+    <root>/<name>.jsonl                         published runs, a line each (published.py)
 
 Reading trusts nothing. What is torn, edited by hand, of another schema, not finite or not where it
 says it is becomes a `Problem`; it is never averaged in, and never stops the rest being read.
@@ -26,6 +25,7 @@ from ppr.paths import expanded
 from ppr.results.files import parse_json, read_object
 from ppr.results.lock import HOLDER, LOCK, RunBusy, claim, is_held
 from ppr.results.metrics import metrics, value
+from ppr.results.published import Reader
 from ppr.results.summary import SCHEMA, SUMMARY, check_summary, read_summary
 
 __all__ = [
@@ -47,6 +47,7 @@ PRUNED = "pruned.json"
 State = Literal["finished", "running", "failed", "pruned", "interrupted", "absent", "damaged"]
 """`damaged`: its summary is there and cannot be used; `scan` has such a run as a problem."""
 
+_DIGEST = 20
 _VARIANT = re.compile(r"[0-9a-f]{10}")
 _SEED = re.compile(r"seed=(0|-?[1-9][0-9]*)")
 
@@ -64,7 +65,7 @@ class Record:
     source: Path
     """The run directory, or the published file, that this was read from."""
     line: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    """The whole line of a published run."""
+    """All of a published run: summary, config and environment."""
 
     @property
     def published(self) -> bool:
@@ -132,10 +133,10 @@ def run_path(root: str | Path, experiment: str, variant: str, seed: int) -> Path
 def record_digest(
     summary: Mapping[str, Any], config: Mapping[str, Any], environment: Mapping[str, Any]
 ) -> str:
-    """SHA-256 over a run's config, results, code and environment: an edit by hand shows."""
+    """Of SHA-256 over a run's config, results, code and environment: an edit by hand shows."""
     content = {key: value for key, value in summary.items() if key != "digest"}
     text = json.dumps([content, config, environment], sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST]
 
 
 def state(path: Path) -> State:
@@ -240,11 +241,10 @@ def _published(root: Path) -> Iterator[Record | Problem]:
         except OSError as error:
             yield Problem(path, error.strerror or str(error))
             continue
+        reader = Reader()
         for number, data in enumerate(lines, start=1):
             try:
-                line = parse_json(data, f"line {number}")
-                if not isinstance(line, dict):
-                    raise RunFailed(f"line {number}: not a JSON object")
+                line = reader.whole(parse_json(data, f"line {number}"))
                 summary = check_summary(line.get("summary"))
             except RunFailed as error:
                 reason = str(error)

@@ -1,0 +1,95 @@
+"""Published runs, `<name>.jsonl`: a line a run, which holds what tells it from one before it.
+
+    {"summary": {...}, "config": {...}, "environment": {...}}            the first of a file
+    {"like": "850982878b", "summary": {"seed": 1, "metrics": {...}, ...}}
+
+`like` is the beginning of another run's digest: of the first run of the same variant, else of the
+same experiment, else of the file. Read, a line is that run with what the line says in place of what
+was there; `"~": [...]` names keys that are not. So what five seeds share stands there once, and a
+difference between two commits shows the runs that differ. The same runs give the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ppr.errors import RunFailed
+
+_GONE = "~"
+_REFERENCE = 10
+
+
+def encode(runs: Iterable[Mapping[str, Any]]) -> str:
+    """The content of a file of runs, each with its summary, config and environment."""
+    first: dict[tuple[str, ...], Mapping[str, Any]] = {}
+    lines = []
+    for run in runs:
+        summary = run["summary"]
+        groups = (summary["experiment"], summary["variant"]), (summary["experiment"],), ()
+        base = next((first[group] for group in groups if group in first), None)
+        line = dict(run)
+        if base is not None:
+            line = {"like": _reference(base), **_difference(base, run)}
+        if summary.get("digest"):  # by which others refer to it
+            for group in groups:
+                first.setdefault(group, run)
+        lines.append(json.dumps(line, separators=(",", ":"), allow_nan=False))
+    return "".join(f"{line}\n" for line in lines)
+
+
+class Reader:
+    """Makes whole runs of a file's lines, one after the other."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Mapping[str, Any]] = {}
+
+    def whole(self, line: Any) -> dict[str, Any]:
+        """The run of a line.
+
+        Raises:
+            RunFailed: it is none, or is like one that is not there.
+        """
+        if not isinstance(line, dict):
+            raise RunFailed("not a JSON object")
+        run = line
+        if "like" in line:
+            base = self._known.get(str(line["like"]))
+            if base is None:
+                raise RunFailed(f"like the run {line['like']}, which is not in the lines before it")
+            run = _applied(base, {key: line[key] for key in line if key != "like"})
+        if isinstance(run.get("summary"), dict):
+            self._known.setdefault(_reference(run), run)
+        return run
+
+
+def _reference(run: Mapping[str, Any]) -> str:
+    return str(run["summary"].get("digest"))[:_REFERENCE]
+
+
+def _difference(base: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    order = [*(key for key in base if key in run), *(key for key in run if key not in base)]
+    for key in order:
+        before, value = base.get(key), run[key]
+        if isinstance(value, dict) and isinstance(before, dict):
+            if inner := _difference(before, value):
+                found[key] = inner
+        elif key not in base or json.dumps(before) != json.dumps(value):  # 1 is not 1.0 here
+            found[key] = value
+    if gone := sorted(key for key in base if key not in run):
+        found[_GONE] = gone
+    return found
+
+
+def _applied(base: Mapping[str, Any], line: Mapping[str, Any]) -> dict[str, Any]:
+    gone = line.get(_GONE, ())
+    found = {key: value for key, value in base.items() if key not in gone}
+    for key, value in line.items():
+        before = found.get(key)
+        if isinstance(value, dict) and isinstance(before, dict):
+            found[key] = _applied(before, value)
+        elif key != _GONE:
+            found[key] = value
+    return found
