@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from paper_toy import invoke
 
-from ppr.config import code
+import ppr.cli.verify
+from ppr.config import code, places
 from ppr.config.identity import run_id
 from ppr.config.schema import check_config
 from ppr.errors import BadRequest, RunFailed
@@ -177,8 +178,11 @@ TAMPERINGS: dict[str, tuple[Callable[[list[dict[str, Any]]], list[dict[str, Any]
 
 
 @pytest.mark.parametrize("name", TAMPERINGS)
-def test_tampering_with_published_records_is_found(name: str, root: Path, tmp_path: Path) -> None:
+def test_tampering_with_published_records_is_found(
+    name: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     change, said = TAMPERINGS[name]
+    monkeypatch.setattr(ppr.cli.verify, "folders", lambda: [places._own_folders[0] / "paper"])
     invoke("publish", "toy", "--to", str(tmp_path / "clone"))
     file = tmp_path / "clone" / "toy.jsonl"
     file.write_text(encode(change(lines(file))))
