@@ -17,11 +17,11 @@ from ppr.registry import KINDS
 
 _SKELETONS = Path(__file__).resolve().parent.parent / "skeletons"
 _WHERE = {
-    "py": "{home}/{folder}/{name}.py",
-    "yaml": "{configs}/{kind}/{name}.yaml",
-    "experiment": "{configs}/experiment/{experiment}.yaml",
-    "paper": "{configs}/paper/{name}.yaml",
-    "test": "{tests}/{test}.py",
+    "py": "{home}/{folder}/{room}/{name}.py",
+    "yaml": "{configs}/{kind}/{room}/{name}.yaml",
+    "experiment": "{configs}/experiment/{room}/{experiment}.yaml",
+    "paper": "{configs}/paper/{room}/{name}.yaml",
+    "test": "{tests}/{room}/{test}.py",
 }
 """The parts a skeleton may have, and the file that each becomes."""
 
@@ -39,7 +39,8 @@ FAMILIES = ("classification", "contrastive")
     metavar="DIR",
     help="A folder of your own [ppr's own tree, where this is a checkout of it].",
 )
-def command(kind: str, name: str, family: str | None, into: Path | None) -> None:
+@click.option("--room", help="The sub-folder that its files go to: a family of papers.")
+def command(kind: str, name: str, family: str | None, into: Path | None, room: str | None) -> None:
     """Write a skeleton that works: NAME of KIND, with its config and a test.
 
     KIND is paper, experiment, study, loss, task, model, dataset, or another kind of component. The
@@ -51,7 +52,9 @@ def command(kind: str, name: str, family: str | None, into: Path | None) -> None
         raise BadRequest(f"{kind} {name!r}: a name has small letters, digits and _, as my_{kind}")
     if name in RESERVED:
         raise BadRequest(f"{kind} {name!r}: {kind}={name} would not mean it; another name")
-    files = skeleton(kind, stem, name, into)
+    if room is not None and not re.fullmatch(r"[a-z][a-z0-9_]*", room):
+        raise BadRequest(f"--room {room!r}: small letters, digits and _, as metric_learning")
+    files = skeleton(kind, stem, name, into, room)
     there = [str(path) for path in files if path.exists()]
     if there:
         raise BadRequest(f"{kind} {name!r}: {', '.join(there)} is there already")
@@ -86,8 +89,12 @@ def skeleton_of(kind: str, family: str | None) -> str:
     return kind
 
 
-def skeleton(kind: str, stem: str, name: str, into: Path | None) -> dict[Path, str]:
+def skeleton(
+    kind: str, stem: str, name: str, into: Path | None, room: str | None
+) -> dict[Path, str]:
     """The files of a new component, experiment or paper, and what is in them.
+
+    `room`: their sub-folder in the folders of configs, components and tests, none if None.
 
     Raises:
         BadRequest: this is no checkout of ppr, and no folder is named.
@@ -106,6 +113,7 @@ def skeleton(kind: str, stem: str, name: str, into: Path | None) -> dict[Path, s
         "folder": "models/heads" if kind == "head" else folder,
         "kind": kind,
         "name": name,
+        "room": room or "",
         "experiment": f"{name}_digits" if kind == "paper" else name,
         "test": f"losses/{name}" if kind == "loss" else f"test_{name}",
     }
@@ -114,6 +122,7 @@ def skeleton(kind: str, stem: str, name: str, into: Path | None) -> dict[Path, s
         "Title": name.replace("_", " ").capitalize(),
         "Class": "".join(part.capitalize() for part in name.split("_")),
         "kind": kind,
+        "family": room or "contrastive",
         "year": str(date.today().year),
         "words": ", ".join(f'"{word}"' for word in _use(stem, name).split()),
     }

@@ -1,4 +1,4 @@
-"""Every registered loss against loops over its paper's equation, from its file in tests/losses."""
+"""Every registered loss against loops over its paper's equation, from its file in tests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ppr.losses import _partition
 from ppr.registry import describe, names
 
 Inputs = tuple[Tensor, ...]
-LOSSES = Path(__file__).parent / "losses"
+TESTS = Path(__file__).parents[1]
 HELPERS = ("__init__", "pairs", "vectors")
 
 
@@ -38,15 +38,17 @@ class Case:
     settle: Callable[[Any], None]
 
 
-def _case(name: str) -> Case:
-    own = importlib.import_module(f"tests.losses.{name}")
+def _case(name: str, file: Path) -> Case:
+    own = importlib.import_module(".".join(file.relative_to(TESTS.parent).with_suffix("").parts))
     seen, settle = getattr(own, "SEEN", None), getattr(own, "settle", lambda loss: None)
     batch = getattr(own, "BATCH", describe("loss", name).declared["family"][0])
     return Case(batch, own.reference, own.VARIATIONS, seen, settle)
 
 
 CASES = {
-    path.stem: _case(path.stem) for path in sorted(LOSSES.glob("*.py")) if path.stem not in HELPERS
+    path.stem: _case(path.stem, path)
+    for path in sorted(TESTS.rglob("losses/*.py"))
+    if path.stem not in HELPERS
 }
 
 

@@ -69,11 +69,23 @@ def test_a_paper_can_be_reproduced_at_once(
     assert planned.startswith("my_own: 10 runs, 0 done, 10 to do")
 
 
-def test_in_a_checkout_they_lie_where_ppr_looks() -> None:
-    files = new.skeleton("loss", "loss_contrastive", "my_own", None)
+@pytest.mark.parametrize("room", ["", "long_tail/"])
+def test_in_a_checkout_they_lie_where_ppr_looks(room: str) -> None:
+    files = new.skeleton("loss", "loss_contrastive", "my_own", None, room.strip("/") or None)
     root = places.shipped_configs().parent
-    parts = ["ppr/losses/my_own.py", "configs/loss/my_own.yaml", "tests/losses/my_own.py"]
+    parts = [
+        f"ppr/losses/{room}my_own.py",
+        f"configs/loss/{room}my_own.yaml",
+        f"tests/{room}losses/my_own.py",
+    ]
     assert list(files) == [root / part for part in parts]
+
+
+def test_a_paper_goes_to_the_room_of_its_family() -> None:
+    files = new.skeleton("paper", "paper", "my_own", None, "long_tail")
+    (paper,) = [path for path in files if "paper" in path.parts]
+    assert paper.parent.name == "long_tail"
+    assert "family: long_tail\n" in files[paper]
 
 
 def test_nothing_that_is_there_is_touched(tmp_path: Path, own_plugins: None) -> None:

@@ -24,7 +24,8 @@ from ppr.data.dataset import Dataset, Split
 from ppr.engine.subject import Subject
 from ppr.errors import BadRequest, RunFailed
 
-CONFIGS = Path(__file__).parent.parent / "configs" / "evaluator"
+TESTS = Path(__file__).parents[1]
+CONFIGS = Path(__file__).parents[2] / "configs" / "evaluator"
 
 # One row an evaluator: the smallest set of fields that exercises it, and its fractions of 1.
 ROWS: dict[str, tuple[dict[str, Any], set[str]]] = {
@@ -73,7 +74,7 @@ ELSEWHERE = {
 def test_every_evaluator_has_a_row_or_a_file_that_tests_it() -> None:
     assert {*ROWS, *ELSEWHERE} == set(registry.names("evaluator"))
     for name, file in ELSEWHERE.items():
-        assert name in (Path(__file__).parent / f"{file}.py").read_text(), name
+        assert name in next(TESTS.rglob(f"{file}.py")).read_text(), name
 
 
 @every_evaluator

@@ -16,7 +16,7 @@ import ppr
 from ppr import registry
 from ppr.errors import BadRequest
 
-CONFIGS = Path(__file__).parents[1] / "configs"
+CONFIGS = Path(__file__).parents[2] / "configs"
 EPOCH, EPOCHS = 7, 12
 TOTAL = EPOCH * EPOCHS
 

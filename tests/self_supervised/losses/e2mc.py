@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from tests.losses import ntxent
+from tests.contrastive.losses import ntxent
 from tests.losses.vectors import Rows
 
 BATCH = "multi-view"

@@ -15,7 +15,8 @@ import ppr
 from ppr import registry
 from ppr.errors import BadRequest
 
-CONFIGS = Path(__file__).parents[1] / "configs"
+TESTS = Path(__file__).parents[1]
+CONFIGS = Path(__file__).parents[2] / "configs"
 COLOUR, GREY = (3, 32, 32), (1, 8, 8)
 
 # ViT-Tiny, width 192, on 2x2 patches of 16x16: a block's four matrices with biases and two norms.
@@ -72,7 +73,7 @@ def make(name, shape=None):
 def test_every_component_has_a_row():
     assert set(registry.names("model")) == {*MODELS, *ELSEWHERE}
     for name, file in ELSEWHERE.items():
-        assert name in (Path(__file__).parent / f"{file}.py").read_text(), name
+        assert name in next(TESTS.rglob(f"{file}.py")).read_text(), name
     assert set(registry.names("head")) == set(HEADS)
 
 

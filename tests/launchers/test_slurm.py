@@ -23,7 +23,7 @@ from ppr.run import execute, run_directory
 
 pytest_plugins = ("sweeping",)
 
-SCRIPTS = Path(__file__).parent.parent / "scripts" / "slurm_for_tests"
+SCRIPTS = Path(__file__).parents[2] / "scripts" / "slurm_for_tests"
 NEEDED = ("slurmctld", "slurmd", "munged", "sbatch", "srun")
 PATIENCE = 120.0
 LONG = (

@@ -13,7 +13,7 @@ from ppr.config import places
 from ppr.config.compose import compose, options
 from ppr.errors import BadRequest
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 MOST = 60
 EXPERIMENT = "# @package _global_\ndefaults:\n  - supcon_digits\n  - _self_\n"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from tests.losses import infonce
+from tests.contrastive.losses import infonce
 from tests.losses.vectors import Rows, cosines
 
 VARIATIONS = ({}, {"samples": 3, "weight": 1.0})

@@ -19,7 +19,7 @@ from ppr.errors import BadRequest
 from ppr.optimizers.muon import COEFFICIENTS, newton_schulz
 from ppr.optimizers.norms import largest, norms, total_norm
 
-CONFIGS = Path(__file__).parents[1] / "configs"
+CONFIGS = Path(__file__).parents[2] / "configs"
 STEPS = 4
 
 
@@ -33,7 +33,7 @@ def sgd(name, w, grads, *, lr, momentum, weight_decay, decays, nesterov=False):
 
 
 def sam(name, w, grads, *, rho, **fields):
-    """The gradients being given, rho has no part in the step: tests/test_sam.py has the ascent."""
+    """The gradients being given, rho has no part in the step: test_sam.py has the ascent."""
     return sgd(name, w, grads, **fields)
 
 
@@ -138,7 +138,7 @@ def advance(model, optimizer, steps) -> None:
 
 
 def test_every_component_has_a_row():
-    elsewhere = {"continual_backprop"}  # looks at a network's activity: tests/test_continual.py
+    elsewhere = {"continual_backprop"}  # looks at a network's activity: test_continual.py
     assert set(registry.names("optimizer")) == {*OPTIMIZERS, *elsewhere}
 
 
