@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import ppr
 from ppr.config import code
 from ppr.config.compose import Config
-from ppr.config.finished import finished_summary, is_finished
 from ppr.config.inputs import inputs_of
 from ppr.engine.processor import processor_name
+from ppr.results.finished import finished_summary, is_finished
 
 if TYPE_CHECKING:
     import torch

@@ -12,92 +12,22 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ppr.config import inputs
 from ppr.config.compose import Config
-from ppr.config.finished import finished_summary, run_directory
 from ppr.config.yaml_files import dump_yaml
 from ppr.engine import distributed
 from ppr.engine.bench import Bench, Outcome, Watcher
-from ppr.engine.requests import refuse_request
 from ppr.environment import environment_of
 from ppr.errors import BadRequest, RunFailed
 from ppr.results import tree
 from ppr.results.failure import now, reason, write_failure
 from ppr.results.files import clear_asides, write_atomic, write_json
-from ppr.results.lock import is_held
-from ppr.trackers.live import check_tracker, tracked
+from ppr.results.finished import finished_summary, run_directory
+from ppr.trackers.live import tracked
 
 if TYPE_CHECKING:
-    from ppr.engine.interrupts import StopRequest
+    pass
 
-_LOOK_SECONDS = 0.5
-_WAIT_SECONDS = 300.0
 _log = logging.getLogger(__name__)
-
-
-def execute(
-    config: Config, watcher: Watcher | None = None, *, force: bool = False
-) -> dict[str, Any]:
-    """Do the run, go on with it, or find it done; returns its summary.
-
-    Runs whose results it takes as inputs come first, where they are not done; one that another
-    process is at is waited for.
-
-    Raises:
-        BadRequest: a component, the data or the device cannot be had as asked.
-        RunBusy: another process is at it.
-        RunFailed: it broke off; `failure.json` says how, checkpoints stay.
-        Interrupted: a signal asked it to stop; the same call goes on.
-        Pruned: `watcher` did, for a search; `pruned.json` says so.
-    """
-    check_tracker(config)
-    refuse_request(config.values)
-    for needed in inputs.needed(config):
-        execute_when_free(needed, watcher)
-    if config["engine"]["devices"] > 1 and distributed.given_size() == 1:
-        from ppr.launchers.devices import execute_on_devices
-
-        done = None if force else finished_summary(config)
-        if done is not None:
-            return done
-        return execute_on_devices(config, watcher or Watcher(), force=force)
-    return execute_here(config, watcher or Watcher(), force=force)
-
-
-def execute_when_free(
-    config: Config, watcher: Watcher | None = None, *, force: bool = False
-) -> dict[str, Any]:
-    """`execute`, once no other process is at the run: then it is mostly found done.
-
-    Raises:
-        Interrupted: a signal asked to stop waiting; or as `execute`, but for RunBusy.
-    """
-    from ppr.engine.interrupts import stop_on_signal
-
-    watcher, told = watcher or Watcher(), False
-    with stop_on_signal() as stop:
-        while True:
-            try:
-                return execute(config, watcher, force=force)
-            except tree.RunBusy as error:
-                if not told:
-                    watcher.phase(f"waits: {error}")
-                told = True
-            # Of several processes the first looks: it alone would claim the run.
-            distributed.from_main(lambda: _wait(run_directory(config), stop))
-
-
-def _wait(folder: Path, stop: StopRequest) -> None:
-    """Until nobody holds a run directory, but not so long that other processes lose patience."""
-    from ppr.engine.interrupts import Interrupted
-
-    end = time.monotonic() + _WAIT_SECONDS
-    while time.monotonic() < end:
-        if stop:
-            raise Interrupted(f"stopped while waiting for {folder}; the same command goes on")
-        if not is_held(folder):
-            return
-        time.sleep(_LOOK_SECONDS)
 
 
 def execute_here(config: Config, watcher: Watcher, *, force: bool = False) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import torch
 
 from ppr.engine.bench import Watcher
 from ppr.results import tree
-from ppr.run import run_directory
+from ppr.results.finished import run_directory
 
 
 class StopsAtTheEnd(Watcher):

@@ -12,9 +12,9 @@ import click
 from ppr.cli import options
 from ppr.cli.papers import resolve
 from ppr.cli.words import RECORDED
+from ppr.display.terminal import Cell, print_table
 from ppr.errors import BadRequest
 from ppr.papers.compare import Contrast, Side, config_difference, contrasts, side
-from ppr.report.terminal import Cell, print_table
 from ppr.results.tree import Scan, results_root, scan
 
 
@@ -92,7 +92,7 @@ def _values(sides: tuple[Side, Side], differing: list[Any], found: list[Contrast
 
 
 def _draw(seen: Scan, sides: tuple[Side, Side], metric: str | None) -> None:
-    from ppr.report.plot import Panel, draw
+    from ppr.display.plot import Panel, draw
     from ppr.results.curves import curves, default_metrics, groups
 
     words = [

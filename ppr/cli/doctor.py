@@ -9,9 +9,9 @@ from dataclasses import asdict
 
 import click
 
+from ppr.display.terminal import count
 from ppr.doctor import machine, services
 from ppr.doctor.finding import Finding, run_checks
-from ppr.report.terminal import count
 
 _CHECKS = {
     "versions": machine.versions,

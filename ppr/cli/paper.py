@@ -16,12 +16,12 @@ import click
 from ppr.cli import options
 from ppr.cli.papers import resolve
 from ppr.cli.words import PAPER
+from ppr.display.terminal import Cell, print_table
 from ppr.papers.board import fill_tables
 from ppr.papers.cells import Filled, Results
 from ppr.papers.claims import Verdict, judge
 from ppr.papers.files import find, folders, load
 from ppr.papers.schema import SCALES, Paper
-from ppr.report.terminal import Cell, print_table
 from ppr.results.metrics import metrics
 from ppr.results.tree import results_root, scan
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from ppr.cli import options
+from ppr.display.terminal import print_table
 from ppr.papers.board import Standing, board
 from ppr.papers.cache import Variants
 from ppr.papers.files import folders
-from ppr.report.terminal import print_table
 from ppr.results.tree import results_root
 
 if TYPE_CHECKING:

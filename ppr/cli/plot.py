@@ -11,13 +11,13 @@ import click
 from ppr.cli import options
 from ppr.cli.papers import resolve
 from ppr.cli.words import DRAWN
+from ppr.display.plot import Panel, draw, save
+from ppr.display.terminal import count
 from ppr.errors import BadRequest, choices
 from ppr.papers.cells import Results
 from ppr.papers.files import find_all, folders, load
 from ppr.report.axis import axis_panel
-from ppr.report.plot import Panel, draw, save
 from ppr.report.sheet import fill
-from ppr.report.terminal import count
 from ppr.results.curves import curves, default_metrics, groups
 from ppr.results.tree import Scan, results_root, scan
 

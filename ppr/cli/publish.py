@@ -10,11 +10,11 @@ import click
 from ppr.cli import options
 from ppr.cli.papers import resolve
 from ppr.cli.words import PAPER
+from ppr.display.terminal import count
 from ppr.errors import BadRequest
 from ppr.papers.board import fill_tables
 from ppr.papers.cells import Results
 from ppr.papers.files import find, folders, load
-from ppr.report.terminal import count
 from ppr.results.tree import results_root, scan
 
 

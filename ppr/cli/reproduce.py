@@ -15,6 +15,7 @@ from ppr.cli.paper import print_verdicts
 from ppr.cli.papers import resolve
 from ppr.cli.table import print_sheet
 from ppr.cli.words import TABLE, WORDS
+from ppr.display.terminal import Cell, count, print_table
 from ppr.errors import BadRequest
 from ppr.papers.board import fill_tables
 from ppr.papers.cells import Results
@@ -22,7 +23,6 @@ from ppr.papers.claims import judge
 from ppr.papers.files import folders, load
 from ppr.papers.schema import SCALES, Paper
 from ppr.report.sheet import fill
-from ppr.report.terminal import Cell, count, print_table
 from ppr.results.leftovers import drop_leftovers
 from ppr.results.tree import results_root, scan
 
@@ -155,9 +155,9 @@ def _command(config: Config) -> str:
 
 def _run_all(plan: Agenda, root: Path, words: Sequence[str]) -> int:
     """Do the runs wave by wave; 1 if any failed or still waits for an input."""
-    from ppr.config.finished import is_finished
     from ppr.config.inputs import inputs_of
     from ppr.papers.reproduce import is_older
+    from ppr.results.finished import is_finished
 
     code = 0
     for wave in plan.waves:
@@ -187,10 +187,10 @@ def _is_launched(config: Config, words: Sequence[str]) -> bool:
 
 def _run_here(configs: Sequence[Config]) -> int:
     """One run after another in this process; a run that fails leaves the others alone."""
+    from ppr.display.progress import make_watcher
     from ppr.engine.interrupts import Interrupted
     from ppr.launchers.attempt import attempt
     from ppr.papers.reproduce import is_older
-    from ppr.report.progress import make_watcher
     from ppr.results.failure import reason
 
     code = 0
@@ -211,10 +211,11 @@ def _launch(configs: list[Config], root: Path, words: Sequence[str], force: bool
     """Hand the runs to the launcher that they name, less those that it is at already."""
     from ppr import registry
     from ppr.launchers.launch import Order
+    from ppr.launchers.opening import open_sweep
     from ppr.launchers.plan import Plan
     from ppr.launchers.states import taken
-    from ppr.launchers.sweep import open_sweep, sweeps
     from ppr.results.lock import claim
+    from ppr.results.sweeps import sweeps
 
     if not configs:
         return 0

@@ -13,8 +13,8 @@ import click
 
 from ppr.cli import options
 from ppr.cli.words import FILTERS, SWEEP
+from ppr.display.terminal import Cell, count, print_table
 from ppr.errors import BadRequest, choices
-from ppr.report.terminal import Cell, count, print_table
 from ppr.results.differences import Variant, differing, is_synthetic, of, sciences
 from ppr.results.metrics import metrics
 from ppr.results.select import select
@@ -114,7 +114,7 @@ def _chosen(where: Path, filters: Sequence[str], sweep: str | None) -> tuple[Sca
         found = Scan(own, found.problems)
     if sweep is None:
         return found, hidden
-    from ppr.launchers.sweep import find
+    from ppr.results.sweeps import find
 
     points = find(where, None if sweep == "last" else sweep).points
     keys = {(point.experiment, point.variant, point.seed) for point in points}

@@ -81,10 +81,10 @@ def _run(config: Any, force: bool, quiet: bool, as_json: bool) -> dict[str, Any]
         quiet, as_json = True, False
     silent = quiet or as_json
     _say_loading(f"{config.experiment} seed {config.seed} ({config.variant})", silent)
-    from ppr.config.finished import finished_summary, run_directory
-    from ppr.report.progress import make_watcher
+    from ppr.display.progress import make_watcher
+    from ppr.launchers.execute import execute
+    from ppr.results.finished import finished_summary, run_directory
     from ppr.results.leftovers import drop_leftovers
-    from ppr.run import execute
     from ppr.trackers.live import check_tracker
 
     before = None if force else finished_summary(config)
@@ -114,7 +114,7 @@ def _print_older(summary: dict[str, Any], err: bool) -> None:
 
 
 def _print_result(summary: dict[str, Any], folder: Path, before: bool, synthetic: bool) -> None:
-    from ppr.report.terminal import print_table, result_table
+    from ppr.display.terminal import print_table, result_table
     from ppr.results.metrics import metrics
 
     data, seconds = summary.get("data"), metrics(summary).get("cost/seconds")
@@ -131,7 +131,7 @@ def _print_result(summary: dict[str, Any], folder: Path, before: bool, synthetic
     click.echo(f"results: {folder}")
     try:
         from ppr.cli.papers import resolve
-        from ppr.papers.verdict_line import verdict_line
+        from ppr.report.verdict_line import verdict_line
 
         line = verdict_line(summary, folder.parents[2], resolve)
     except Exception as error:  # a fault in a paper's file must not make a finished run a failure

@@ -14,8 +14,8 @@ from typing import Any
 import click
 
 from ppr.cli.words import WORDS
+from ppr.display.terminal import count, print_table
 from ppr.errors import BadRequest
-from ppr.report.terminal import count, print_table
 
 SHOWN_RUNS = 50
 STYLES = {
@@ -43,7 +43,7 @@ def command() -> None:
 def list_(root: str | None, as_json: bool) -> None:
     """The sweeps of a results tree, the newest last."""
     from ppr.launchers.states import states
-    from ppr.launchers.sweep import sweeps
+    from ppr.results.sweeps import sweeps
     from ppr.results.tree import results_root
 
     rows: list[dict[str, Any]] = []
@@ -149,7 +149,7 @@ def cancel(sweep: str, root: str | None) -> None:
     """Stop what is running of a sweep, take back what is queued; results and checkpoints stay."""
     found = _find(root, sweep)
     from ppr.launchers.states import UNDER_WAY, states, under_way
-    from ppr.launchers.sweep import CANCELLED, LOCAL
+    from ppr.results.sweeps import CANCELLED, LOCAL
 
     points = states(found)
     active = {i: point for i, point in points.items() if point.state in UNDER_WAY}
@@ -187,7 +187,7 @@ def retry(words: tuple[str, ...], root: str | None) -> int:
 
 
 def _find(root: str | None, name: str | None) -> Any:
-    from ppr.launchers.sweep import find
+    from ppr.results.sweeps import find
     from ppr.results.tree import results_root
 
     return find(results_root(root), name)

@@ -11,14 +11,14 @@ import click
 from ppr.cli import options
 from ppr.cli.papers import resolve
 from ppr.cli.words import TABLE
+from ppr.display.plot import draw
+from ppr.display.terminal import Cell, print_table
 from ppr.errors import BadRequest, choices
 from ppr.papers.cells import Results
 from ppr.papers.files import folders, load
 from ppr.report import formats
 from ppr.report.axis import axis_panel
-from ppr.report.plot import draw
 from ppr.report.sheet import Sheet, commands, fill, notes
-from ppr.report.terminal import Cell, print_table
 from ppr.results.tree import results_root, scan
 
 PAGES: dict[str, Callable[[Sheet], str]] = {

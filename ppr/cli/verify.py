@@ -14,6 +14,7 @@ from ppr.cli.paper import print_verdicts
 from ppr.cli.papers import composed
 from ppr.cli.table import print_sheet
 from ppr.cli.words import PAPER
+from ppr.display.terminal import Cell, count, print_table
 from ppr.errors import BadRequest, PprError
 from ppr.papers.cache import Variants
 from ppr.papers.cells import Results
@@ -21,7 +22,6 @@ from ppr.papers.claims import judge
 from ppr.papers.files import find_all, folders, load, read, reference
 from ppr.papers.records import label
 from ppr.report.sheet import fill
-from ppr.report.terminal import Cell, count, print_table
 from ppr.results.tree import results_root, scan
 
 if TYPE_CHECKING:

@@ -15,15 +15,13 @@ import shlex
 from collections.abc import Container, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from ppr import registry
 from ppr.config.compose import Config, compose
-from ppr.config.finished import finished_summary, run_directory
 from ppr.config.identity import run_id, variant_id
 from ppr.config.settings import MACHINE_FIELDS
-from ppr.errors import BadRequest, RunFailed, choices
+from ppr.errors import BadRequest, choices
 
 _followed: ContextVar[tuple[str, ...]] = ContextVar("inputs being composed", default=())
 
@@ -145,18 +143,3 @@ def needed(config: Config) -> list[Config]:
         for each in (*needed(config_of), config_of):
             found.setdefault((each.experiment, each.run_id), each)
     return list(found.values())
-
-
-def input_folder(values: Mapping[str, Any], name: str) -> Path:
-    """The directory of the finished run that is an input.
-
-    Raises:
-        BadRequest: no such input.
-        RunFailed: it has not been run to its end, or its summary is damaged; says the command.
-    """
-    config = input_config(values, name)
-    folder = run_directory(config)
-    if finished_summary(config) is None:
-        command = shlex.join(["ppr", "run", *config.overrides])
-        raise RunFailed(f"inputs.{name}: {folder} is not finished; {command}")
-    return folder

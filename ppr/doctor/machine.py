@@ -183,8 +183,8 @@ def _room(check: str, root: Path, place: Path) -> Finding:
 
 def data() -> Iterator[Finding]:
     """The folder of data sets, and which of them are on this machine."""
-    from ppr.cli.data import described, sources
     from ppr.data.hub import mirror
+    from ppr.data.sources import described, sources
 
     try:
         root = mirror(None)

@@ -91,7 +91,7 @@ class Bench:
             BadRequest: the config names no such input.
             RunFailed: that run has not been run to its end.
         """
-        from ppr.config.inputs import input_folder
+        from ppr.results.finished import input_folder
 
         return input_folder(self.values, name)
 

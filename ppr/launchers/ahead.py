@@ -12,7 +12,7 @@ from ppr.config.places import data_root
 from ppr.data import hub
 from ppr.data.source import Source
 from ppr.errors import BadRequest
-from ppr.launchers.sweep import LOCAL
+from ppr.results.sweeps import LOCAL
 
 
 def too_big_for_here(configs: Sequence[Config]) -> list[Config]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ppr.config.compose import Config
-from ppr.config.finished import run_directory
 from ppr.engine.bench import Watcher
 from ppr.results.failure import note_failure, reason
+from ppr.results.finished import run_directory
 from ppr.results.lock import RunBusy
 
 
@@ -23,7 +23,7 @@ def attempt(
     """
     from ppr.engine.distributed import ProcessLost
     from ppr.engine.interrupts import Interrupted, Pruned
-    from ppr.run import execute, execute_when_free
+    from ppr.launchers.execute import execute, execute_when_free
 
     do = execute_when_free if patient else execute
     try:

@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
+from ppr.display.terminal import text
 from ppr.launchers.pool import Display, Task
-from ppr.launchers.sweep import Sweep
-from ppr.report.terminal import text
 from ppr.results.metrics import after_last_epoch, metrics
+from ppr.results.sweeps import Sweep
 
 
 class Tally(Display):

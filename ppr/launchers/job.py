@@ -22,13 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from ppr.config.compose import Config
-from ppr.config.finished import is_finished
 from ppr.config.places import Extensions
 from ppr.engine.interrupts import StopRequest, stop_on_signal
 from ppr.errors import RunFailed
 from ppr.launchers.queue import slurm, still_running
-from ppr.launchers.sweep import JOBS, RECORD, Sweep, load
 from ppr.paths import expanded
+from ppr.results.finished import is_finished
+from ppr.results.sweeps import JOBS, RECORD, Sweep, load
 from ppr.results.tree import FAILURE
 from ppr.streams import steady_streams
 
@@ -91,9 +91,9 @@ class Job:
         """Do the runs; what failed. A job of one run fails with that run's own error."""
         if self.study is not None or len(self.configs) > 1:
             return self._run_packed(stop)
+        from ppr.display.progress import PlainWatcher
         from ppr.engine.interrupts import Interrupted
         from ppr.launchers.attempt import attempt
-        from ppr.report.progress import PlainWatcher
 
         (config,) = self.configs.values()
         print(f"ppr run {' '.join(config.overrides)}", flush=True)

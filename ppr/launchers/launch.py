@@ -14,19 +14,20 @@ import click
 from ppr import registry
 from ppr.config import code
 from ppr.config.compose import Config, compose
+from ppr.display.terminal import count
 from ppr.engine.requests import refuse_request
 from ppr.engine.stackable import refuse_unstackable
 from ppr.errors import BadRequest
 from ppr.launchers.estimate import estimate
+from ppr.launchers.opening import open_sweep
 from ppr.launchers.outcome import print_outcome
 from ppr.launchers.plan import Plan, about, make_plan
 from ppr.launchers.pool import Display, Task, grouped
 from ppr.launchers.states import states, taken, under_way
-from ppr.launchers.sweep import CANCELLED, LOCAL, RECORD, Sweep, open_sweep
-from ppr.report.terminal import count
 from ppr.results.leftovers import drop_leftovers
 from ppr.results.lock import RunBusy
 from ppr.results.summary import read_summary
+from ppr.results.sweeps import CANCELLED, LOCAL, RECORD, Sweep
 from ppr.results.tree import claim
 from ppr.trackers.live import check_tracker
 

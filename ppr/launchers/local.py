@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import click
 
+from ppr.display.terminal import count
 from ppr.engine.interrupts import Interrupted, stop_on_signal
 from ppr.fields import Count, Whole
 from ppr.launchers.display import make_display
 from ppr.launchers.launch import Order
 from ppr.launchers.pool import make_slots, run_tasks, visible_devices
-from ppr.launchers.sweep import LOCAL
 from ppr.registry import component
-from ppr.report.terminal import count
+from ppr.results.sweeps import LOCAL
 
 
 @component("launcher")

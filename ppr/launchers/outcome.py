@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ppr.launchers.sweep import Sweep
-from ppr.report.terminal import Cell, count, print_table
+from ppr.display.terminal import Cell, count, print_table
 from ppr.results.metrics import after_last_epoch
 from ppr.results.statistics import mean_interval
 from ppr.results.summary import read_summary
+from ppr.results.sweeps import Sweep
 
 SHOWN_METRICS = 3
 SHOWN_VARIANTS = 30

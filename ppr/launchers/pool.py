@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from ppr.config.compose import Config
-from ppr.config.finished import run_directory
 from ppr.config.places import Extensions
 from ppr.engine.interrupts import StopRequest
 from ppr.launchers.worker import serve
 from ppr.results.failure import note_failure
+from ppr.results.finished import run_directory
 from ppr.results.lock import is_held
 from ppr.sweepers.pruning import Pruning
 

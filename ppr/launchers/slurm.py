@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import click
 
 from ppr.config.places import Extensions
+from ppr.display.terminal import count
 from ppr.errors import BadRequest, PprError, choices
 from ppr.fields import Count, Positive, Whole
 from ppr.launchers.batch import guarded, minutes, options, refuse_control, refuse_half, refuse_path
@@ -28,9 +29,8 @@ from ppr.launchers.job import Job, places
 from ppr.launchers.launch import Order
 from ppr.launchers.layout import tasks_per_node
 from ppr.launchers.queue import one_line, slurm, submitting
-from ppr.launchers.sweep import JOBS
 from ppr.registry import component
-from ppr.report.terminal import count
+from ppr.results.sweeps import JOBS
 
 T = TypeVar("T")
 _TRIALS_A_WORKER = 4

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from ppr.errors import RunFailed
 from ppr.launchers.queue import ACTIVE, WAITING, job_states
-from ppr.launchers.sweep import LOCAL, Sweep
 from ppr.results import tree
 from ppr.results.failure import read_failure
 from ppr.results.lock import is_held
 from ppr.results.summary import read_summary
+from ppr.results.sweeps import LOCAL, Sweep
 
 UNDER_WAY = {"running", "queued"}
 STATES = (

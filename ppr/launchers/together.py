@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ppr.config.compose import Config
-from ppr.config.finished import run_directory
 from ppr.engine.stackable import refuse_unstackable
 from ppr.errors import RunFailed
 from ppr.results import tree
 from ppr.results.failure import reason, write_failure
+from ppr.results.finished import run_directory
 from ppr.results.lock import RunBusy
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from ppr.config.compose import Config, compose
 from ppr.config.overrides import parse
 from ppr.errors import BadRequest
 from ppr.launchers.pool import Display, Task
-from ppr.launchers.sweep import Sweep
+from ppr.results.sweeps import Sweep
 from ppr.sweepers.objective import best_value
 from ppr.sweepers.pruning import Pruning
 from ppr.sweepers.space import read_axes

@@ -157,7 +157,7 @@ def _redirect(log: Path) -> None:
 
 
 def _watcher(channel: Connection, pruning: Pruning | None) -> Any:
-    from ppr.report.progress import PlainWatcher
+    from ppr.display.progress import PlainWatcher
 
     class Reporter(PlainWatcher):
         """Writes the log and tells of the steps, a few times a second."""

@@ -47,7 +47,7 @@ def sample(records: Sequence[Record], number: int, seed: int) -> list[Record]:
 
 def rerun(record: Record, root: Path) -> Record:
     """Do a recorded run again, in a results tree of its own."""
-    from ppr.run import execute
+    from ppr.launchers.execute import execute
 
     values = check_config(record.config())
     values |= {"results": {"root": str(root)}, "tracker": None, "launcher": None}

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from ppr.config import code
 from ppr.config.compose import Config, compose
-from ppr.config.finished import finished_summary, is_finished
 from ppr.config.inputs import inputs_of, needed
 from ppr.errors import BadRequest, choices
 from ppr.papers.cells import Filled
 from ppr.papers.schema import Paper
+from ppr.results.finished import finished_summary, is_finished
 
 Key = tuple[str, str, int]
 """Experiment, variant and seed: a run's place in the results tree."""

@@ -11,10 +11,10 @@ import math
 from string import Template
 from typing import TYPE_CHECKING
 
+from ppr.display.plot import Panel
 from ppr.errors import BadRequest
 from ppr.papers.cells import Filled
 from ppr.papers.schema import Entry, Table
-from ppr.report.plot import Panel
 from ppr.report.sheet import Sheet
 from ppr.results.curves import Curve
 

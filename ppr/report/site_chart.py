@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from ppr.report.plot import Panel, Series, axis_label, caption, series
+from ppr.display.plot import Panel, Series, axis_label, caption, series
 from ppr.results.curves import Curve
 from ppr.results.statistics import Interval
 

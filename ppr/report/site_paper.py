@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from ppr.display.plot import Panel, axis_label
 from ppr.errors import BadRequest, RunFailed
 from ppr.papers.board import Standing
 from ppr.papers.cells import Filled, Results, cells
 from ppr.papers.claims import Verdict, judge
 from ppr.papers.schema import Paper
 from ppr.report.axis import axis_panel
-from ppr.report.plot import Panel, axis_label
 from ppr.report.sheet import Sheet, notes
 from ppr.report.site_chart import Chart, axis_chart, curve_chart
 from ppr.results.curves import Group, curves, default_metrics, differing_keys

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ppr.report.terminal import count, print_table
+from ppr.display.terminal import count, print_table
 from ppr.results import tree
 from ppr.sweepers.objective import best_value
 
 if TYPE_CHECKING:
-    from ppr.launchers.sweep import Sweep
+    from ppr.results.sweeps import Sweep
 
 OWN_VALUES = "its own values"
 

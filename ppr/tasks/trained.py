@@ -9,10 +9,10 @@ from torch import nn
 
 from ppr import registry
 from ppr.config import inputs
-from ppr.config.finished import is_finished
 from ppr.engine.bench import Bench
 from ppr.engine.checkpoints import WEIGHTS, load_weights
 from ppr.errors import BadRequest
+from ppr.results.finished import is_finished
 
 PARTS = ("encoder", "classifier")
 

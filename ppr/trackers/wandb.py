@@ -271,7 +271,7 @@ def _run_id(folder: Path, values: Mapping[str, Any]) -> str:
 
 def _sweep(folder: Path, values: Mapping[str, Any], identity: str) -> str | None:
     """The newest sweep with this run."""
-    from ppr.launchers.sweep import sweeps
+    from ppr.results.sweeps import sweeps
 
     key = (values["experiment"], identity)
     found = [

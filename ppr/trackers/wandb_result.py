@@ -14,8 +14,8 @@ def log_result(run: Any, folder: Path, step: int) -> None:
     """Log the result of the run in `folder` as W&B's step `step`."""
     import wandb
 
-    from ppr.report.plot import Panel, save
-    from ppr.report.terminal import result_table
+    from ppr.display.plot import Panel, save
+    from ppr.display.terminal import result_table
     from ppr.results.curves import curves, default_metrics, groups
 
     summary = read_summary(folder.resolve()) or {}

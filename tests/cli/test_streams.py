@@ -21,12 +21,12 @@ from hypothesis import strategies as st
 from ppr import streams
 from ppr.cli.main import cli
 from ppr.config.compose import compose
+from ppr.display.progress import make_watcher
 from ppr.engine.interrupts import stop_on_signal
 from ppr.launchers import worker
 from ppr.launchers.display import make_display
-from ppr.report.progress import make_watcher
+from ppr.results.finished import run_directory
 from ppr.results.tree import SUMMARY
-from ppr.run import run_directory
 
 pytest_plugins = ("sweeping",)
 

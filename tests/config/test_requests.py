@@ -9,7 +9,8 @@ from ppr.data.vision.digits import Digits
 from ppr.engine.bench import Watcher
 from ppr.engine.loop import Loop
 from ppr.errors import BadRequest
-from ppr.run import execute, make_task, open_bench
+from ppr.launchers.execute import execute
+from ppr.run import make_task, open_bench
 
 DIGITS = ["experiment=ce_digits", "engine.device=cpu", "model=mlp", "model.hidden=[8]"]
 NORMALISED = ["model.batch_norm=true"]

@@ -14,8 +14,9 @@ from torch import nn
 import ppr
 from ppr.config.compose import compose
 from ppr.errors import BadRequest
+from ppr.launchers.execute import execute
 from ppr.results import tree
-from ppr.run import execute, run_directory
+from ppr.results.finished import run_directory
 from ppr.tasks.per_task import scores
 from tests.killing import KilledAt
 

@@ -17,8 +17,8 @@ from ppr import build
 from ppr.config.compose import compose
 from ppr.engine.bench import Watcher
 from ppr.errors import BadRequest, RunFailed
+from ppr.launchers.execute import execute
 from ppr.losses import _partition
-from ppr.run import execute
 from ppr.studies.contrastive.ccem import lowest_negative, optimal_positive
 from ppr.studies.contrastive.class_collapse import collapse_threshold, variances, within_variance
 from ppr.studies.contrastive.free_embeddings import (

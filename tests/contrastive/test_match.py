@@ -16,8 +16,9 @@ from ppr.engine.bench import Watcher
 from ppr.engine.loop import Loop
 from ppr.engine.subject import Subject
 from ppr.errors import BadRequest, RunFailed
+from ppr.launchers.execute import execute
 from ppr.losses.contrastive.siglip import siglip
-from ppr.run import execute, make_task, open_bench
+from ppr.run import make_task, open_bench
 from tests.losses import vectors
 
 HALVES = ["experiment=siglip_digits", "model.hidden=[16]", "engine.device=cpu",

@@ -17,7 +17,8 @@ from ppr.engine.bench import Watcher
 from ppr.engine.loop import Loop
 from ppr.engine.seeding import seed_everything
 from ppr.errors import BadRequest
-from ppr.run import execute, make_task, open_bench
+from ppr.launchers.execute import execute
+from ppr.run import make_task, open_bench
 from tests.killing import KilledAt, assert_same_run, results_of
 
 CPU = torch.device("cpu")

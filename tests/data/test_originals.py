@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 from data_toy import refused
 
-from ppr.cli.data import sources
 from ppr.data import hub, originals
 from ppr.data.card import Card, Original
 from ppr.data.graph import _planetoid_files
 from ppr.data.recommendation import ir_benchmark
+from ppr.data.sources import sources
 from ppr.data.tabular import adult, compas, german_credit
 from ppr.errors import BadRequest, RunFailed
 

@@ -14,7 +14,9 @@ from ppr.config.compose import compose
 from ppr.engine.bench import Watcher
 from ppr.engine.loop import Loop
 from ppr.errors import BadRequest
-from ppr.run import execute, make_task, open_bench, run_directory
+from ppr.launchers.execute import execute
+from ppr.results.finished import run_directory
+from ppr.run import make_task, open_bench
 from tests.killing import KilledAt
 from tests.losses.vectors import softmax
 

@@ -13,7 +13,8 @@ from ppr.config.compose import compose
 from ppr.engine.bench import Watcher
 from ppr.engine.checkpoints import load_weights
 from ppr.errors import BadRequest
-from ppr.run import execute, run_directory
+from ppr.launchers.execute import execute
+from ppr.results.finished import run_directory
 from ppr.tasks.fisher import diagonal_fisher
 
 

@@ -27,8 +27,10 @@ from ppr.engine.loop import Loop
 from ppr.engine.subject import Subject
 from ppr.engine.sync_batchnorm import SyncBatchNorm
 from ppr.errors import BadRequest, RunFailed
+from ppr.launchers.execute import execute
 from ppr.results import tree
-from ppr.run import _open_data, execute, make_task, open_bench, run_directory
+from ppr.results.finished import run_directory
+from ppr.run import _open_data, make_task, open_bench
 
 pytest_plugins = ("sweeping",)
 

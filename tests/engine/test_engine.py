@@ -32,9 +32,11 @@ from ppr.engine.interrupts import Interrupted
 from ppr.engine.loop import Loop
 from ppr.engine.seeding import derive, random_states, restore_random_states, seed_everything
 from ppr.errors import BadRequest, RunFailed
+from ppr.launchers.execute import execute
 from ppr.results import tree
 from ppr.results.files import MetricsLog
-from ppr.run import execute, make_task, open_bench, run_directory
+from ppr.results.finished import run_directory
+from ppr.run import make_task, open_bench
 from tests.killing import KilledAt, StopsAtTheEnd, assert_same_run, results_of
 
 CPU = torch.device("cpu")

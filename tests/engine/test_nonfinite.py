@@ -14,8 +14,10 @@ from ppr.engine.buffers import buffers_kept
 from ppr.engine.loop import Loop
 from ppr.engine.soundness import DEAD_AFTER
 from ppr.errors import RunFailed
+from ppr.launchers.execute import execute
 from ppr.results import tree
-from ppr.run import execute, make_task, open_bench, run_directory
+from ppr.results.finished import run_directory
+from ppr.run import make_task, open_bench
 
 TINY = ["experiment=ce_digits", "model=mlp", "model.hidden=[16]", "model.batch_norm=true",
         "augment=none", "engine.batch_size=100", "engine.epochs=3", "engine.device=cpu",

@@ -12,15 +12,16 @@ import torch
 import ppr.run
 from ppr.cli.run import command
 from ppr.config.compose import compose
+from ppr.display.progress import Watcher
 from ppr.engine.checkpoints import checkpoints, load_weights
 from ppr.engine.interrupts import Interrupted
 from ppr.errors import BadRequest
+from ppr.launchers.execute import execute
 from ppr.launchers.pool import Task, grouped
 from ppr.launchers.together import attempt_together
-from ppr.report.progress import Watcher
 from ppr.results.files import read_lines
+from ppr.results.finished import run_directory
 from ppr.results.tree import records, results_root
-from ppr.run import execute, run_directory
 from ppr.tasks.classify import Classify
 from tests.killing import StopsAtTheEnd
 

@@ -12,7 +12,7 @@ import pytest
 from ppr.config.compose import compose
 from ppr.engine.bench import Watcher
 from ppr.errors import BadRequest
-from ppr.run import execute
+from ppr.launchers.execute import execute
 from ppr.studies.evaluation_statistics.judge_reporting import allocate, corrected, naive_coverage
 
 Z = NormalDist().inv_cdf(0.975)

@@ -19,7 +19,7 @@ from ppr.engine.bench import Watcher
 from ppr.errors import BadRequest, RunFailed
 from ppr.evaluators.fairness.effort import best_effort
 from ppr.evaluators.fairness.group_fairness import disparity
-from ppr.run import execute
+from ppr.launchers.execute import execute
 from ppr.studies.fairness.improvability_dynamics import _recourse, total_variation
 
 ROWS = 1000

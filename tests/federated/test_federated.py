@@ -14,8 +14,10 @@ from ppr.config.compose import compose
 from ppr.engine.bench import Watcher
 from ppr.engine.interrupts import Interrupted
 from ppr.errors import BadRequest
+from ppr.launchers.execute import execute
 from ppr.results import tree
-from ppr.run import execute, make_task, open_bench, run_directory
+from ppr.results.finished import run_directory
+from ppr.run import make_task, open_bench
 from ppr.tasks.federate import deal, project
 
 SMALL = ["dataset.tasks=2", "dataset.angles=[0.0,90.0]", "dataset.limit=120", "task.rounds=2",

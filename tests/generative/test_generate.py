@@ -24,8 +24,10 @@ from ppr.engine.loop import Loop
 from ppr.engine.seeding import seed_everything
 from ppr.errors import BadRequest, RunFailed
 from ppr.evaluators.generative.generated import frechet, mmd2
+from ppr.launchers.execute import execute
 from ppr.losses.generative.consistency import ConsistencyLoss
-from ppr.run import execute, make_task, open_bench, run_directory
+from ppr.results.finished import run_directory
+from ppr.run import make_task, open_bench
 from ppr.studies.generative import teacher_lag
 from ppr.studies.generative.teacher_lag import TeacherLag, moment
 from tests.killing import KilledAt

@@ -37,8 +37,9 @@ from ppr.graphs.graph import (
     undirected,
     with_loops,
 )
+from ppr.launchers.execute import execute
 from ppr.models.node_encoder import NodeEncoder
-from ppr.run import execute, make_task, open_bench
+from ppr.run import make_task, open_bench
 from tests.killing import KilledAt, assert_same_run, results_of
 
 RING = torch.tensor([[0, 1, 2, 3, 4, 0], [1, 2, 3, 4, 0, 2]])  # a ring of five with a chord

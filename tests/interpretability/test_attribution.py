@@ -14,7 +14,7 @@ from ppr.data.dataset import Dataset, Split
 from ppr.engine.bench import Watcher
 from ppr.engine.subject import Subject
 from ppr.evaluators.interpretability._path import integrated_gradients, points
-from ppr.run import execute
+from ppr.launchers.execute import execute
 
 METHODS = ("integrated_gradients", "gradient", "gradient_input", "random")
 

@@ -21,13 +21,14 @@ from ppr.errors import BadRequest
 from ppr.launchers import plan, pool
 from ppr.launchers.batch import minutes
 from ppr.launchers.estimate import estimate
+from ppr.launchers.execute import execute
+from ppr.launchers.opening import open_sweep
 from ppr.launchers.outcome import print_outcome
 from ppr.launchers.queue import job_states
 from ppr.launchers.recorded import Recorded
-from ppr.launchers.sweep import open_sweep
 from ppr.results.files import write_json
+from ppr.results.finished import run_directory
 from ppr.results.tree import FAILURE, run_path
-from ppr.run import execute, run_directory
 
 pytest_plugins = ("sweeping",)
 

@@ -13,8 +13,8 @@ from scipy import stats
 from sweep_space import RATE, axis, score
 
 from ppr.config.build import build
-from ppr.launchers.sweep import find
 from ppr.results.files import read_lines
+from ppr.results.sweeps import find
 from ppr.sweepers.random import draw
 
 pytest_plugins = ("sweeping",)

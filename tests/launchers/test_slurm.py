@@ -18,8 +18,9 @@ import pytest
 from ppr.config.compose import compose
 from ppr.errors import RunFailed
 from ppr.launchers import slurm as launcher
+from ppr.launchers.execute import execute
 from ppr.launchers.queue import job_states, slurm
-from ppr.run import execute, run_directory
+from ppr.results.finished import run_directory
 
 pytest_plugins = ("sweeping",)
 

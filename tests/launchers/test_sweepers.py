@@ -21,13 +21,15 @@ from ppr.engine.interrupts import Pruned
 from ppr.errors import RunFailed
 from ppr.launchers import estimate as estimating
 from ppr.launchers.estimate import estimate
+from ppr.launchers.execute import execute
+from ppr.launchers.opening import open_sweep
 from ppr.launchers.plan import make_plan
 from ppr.launchers.pool import Display
-from ppr.launchers.sweep import LOCAL, find, open_sweep
 from ppr.launchers.trials import trials
 from ppr.results import tree
 from ppr.results.files import read_lines
-from ppr.run import execute, run_directory
+from ppr.results.finished import run_directory
+from ppr.results.sweeps import LOCAL, find
 from ppr.sweepers.space import read_axes
 from ppr.sweepers.study import Worker
 

@@ -19,7 +19,7 @@ from ppr.decoding.smc import sample, systematic
 from ppr.decoding.trigram import TrigramModel
 from ppr.decoding.truncation import keep, truncate
 from ppr.engine.bench import Watcher
-from ppr.run import execute
+from ppr.launchers.execute import execute
 from ppr.studies.llm_prompting_decoding.awrs_smc import LENGTH, VOCABULARY, can_end_well, laws
 from ppr.studies.llm_prompting_decoding.top_h_bound import best_mass, random_laws
 from ppr.studies.llm_prompting_decoding.top_h_text import distinct, words_of

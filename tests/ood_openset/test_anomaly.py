@@ -18,7 +18,9 @@ from ppr.config.compose import compose
 from ppr.engine.bench import Watcher
 from ppr.errors import BadRequest
 from ppr.evaluators.ood_openset.anomaly import auroc, false_positives
-from ppr.run import execute, make_task, open_bench, run_directory
+from ppr.launchers.execute import execute
+from ppr.results.finished import run_directory
+from ppr.run import make_task, open_bench
 
 TINY = ["dataset.of=digits", "model=mlp", "model.hidden=[8]", "engine.device=cpu",
         "engine.epochs=1", "dataset.limit=100", "engine.batch_size=50"]  # fmt: skip

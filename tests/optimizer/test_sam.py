@@ -13,8 +13,9 @@ from torch.nn import functional as F
 import ppr
 from ppr.config.compose import compose
 from ppr.engine.bench import Watcher
+from ppr.launchers.execute import execute
 from ppr.results import tree
-from ppr.run import execute, run_directory
+from ppr.results.finished import run_directory
 from tests.killing import KilledAt
 
 TINY = ["experiment=sam_digits", "engine.device=cpu", "engine.epochs=2", "engine.batch_size=50",

@@ -20,9 +20,9 @@ from ppr.config.inputs import needed
 from ppr.engine.interrupts import Interrupted
 from ppr.errors import BadRequest, RunFailed
 from ppr.launchers import estimate
-from ppr.papers.verdict_line import verdict_line
+from ppr.launchers.execute import execute
+from ppr.report.verdict_line import verdict_line
 from ppr.results.tree import run_path, scan
-from ppr.run import execute
 
 pytest_plugins = ("paper_tree",)
 
@@ -282,7 +282,7 @@ def test_a_cycle_is_refused_with_its_path(configs: Path, first: str) -> None:
 
 
 def test_an_unknown_input_or_experiment_is_named(configs: Path) -> None:
-    from ppr.config.inputs import input_folder
+    from ppr.results.finished import input_folder
 
     values = of("experiment=toy_student").values
     with pytest.raises(BadRequest, match=r"inputs\.teecher: .*did you mean 'teacher'"):

@@ -12,7 +12,9 @@ from torch import nn
 from ppr.config.compose import compose
 from ppr.engine.bench import Watcher
 from ppr.errors import BadRequest
-from ppr.run import execute, make_task, open_bench, run_directory
+from ppr.launchers.execute import execute
+from ppr.results.finished import run_directory
+from ppr.run import make_task, open_bench
 from ppr.tasks.masks import Mask, MaskedLayers, signed_constant
 from tests.killing import KilledAt
 

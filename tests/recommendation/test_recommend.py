@@ -21,7 +21,8 @@ from ppr.engine.bench import Watcher
 from ppr.engine.loop import Loop
 from ppr.engine.subject import Subject
 from ppr.errors import BadRequest, RunFailed
-from ppr.run import execute, make_task, open_bench
+from ppr.launchers.execute import execute
+from ppr.run import make_task, open_bench
 from ppr.tasks.recommend import by_user
 
 SMALL = ["dataset.users=30", "dataset.items=24", "dataset.chosen=9", "dataset.test=3",

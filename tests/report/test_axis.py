@@ -11,17 +11,17 @@ from PIL import Image
 
 from ppr.cli.plot import command
 from ppr.config.compose import compose
+from ppr.display.plot import Panel, draw
 from ppr.errors import BadRequest
+from ppr.launchers.execute import execute
 from ppr.papers.cells import Results
 from ppr.papers.claims import judge
 from ppr.papers.schema import Paper, parse
 from ppr.report.axis import axis_panel
-from ppr.report.plot import Panel, draw
 from ppr.report.sheet import Sheet, fill, reproduced
 from ppr.report.site_chart import axis_chart
 from ppr.results.curves import Curve
 from ppr.results.tree import results_root, scan
-from ppr.run import execute
 
 TABLE = {
     "title": "Cosines",

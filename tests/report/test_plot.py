@@ -10,8 +10,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from ppr.cli.plot import command
+from ppr.display.plot import COLOURS, Panel, axis_label, draw, save
 from ppr.errors import BadRequest
-from ppr.report.plot import COLOURS, Panel, axis_label, draw, save
 from ppr.results.curves import Curve, curves, default_metrics, groups
 from ppr.results.files import MetricsLog
 from ppr.results.statistics import mean_interval

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from ppr.report.plot import Panel
+from ppr.display.plot import Panel
 from ppr.report.site_chart import SMALL, axis_chart, curve_chart
 from ppr.results.curves import Curve
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from ppr.report.terminal import Cell, print_table, result_table, text
+from ppr.display.terminal import Cell, print_table, result_table, text
 
 WIDTHS = (60, 80, 100, 120)
 RUNS = ["experiment", "variant", "seed", "state", "linear/top1", "validation/knn/top1", "when"]

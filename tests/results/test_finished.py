@@ -13,21 +13,21 @@ from pathlib import Path
 import pytest
 
 from ppr.config.compose import compose
-from ppr.config.finished import finished_summary, is_finished, run_directory
-from ppr.config.inputs import input_folder
 from ppr.config.places import Extensions
 from ppr.data import hub
 from ppr.engine.bench import Watcher
 from ppr.errors import RunFailed
 from ppr.launchers import worker
+from ppr.launchers.execute import execute, execute_when_free
+from ppr.launchers.opening import open_sweep
 from ppr.launchers.plan import make_plan
-from ppr.launchers.sweep import LOCAL, open_sweep
 from ppr.papers.cache import entries
 from ppr.results import files, tree
 from ppr.results.failure import read_failure
+from ppr.results.finished import finished_summary, input_folder, is_finished, run_directory
 from ppr.results.leftovers import drop_leftovers
 from ppr.results.lock import holder
-from ppr.run import execute, execute_when_free
+from ppr.results.sweeps import LOCAL
 from ppr.trackers.wandb import Wandb
 
 pytest_plugins = ("sweeping",)

@@ -8,7 +8,7 @@ import torch
 
 from ppr.config.compose import compose
 from ppr.engine.bench import Watcher
-from ppr.run import execute
+from ppr.launchers.execute import execute
 from ppr.scaling import quadratic
 from ppr.scaling.fit import fit
 from ppr.scaling.quadratic import PEAK, WARMUP, schedule

@@ -16,9 +16,10 @@ from ppr.data.dataset import Split
 from ppr.engine.seeding import seed_everything
 from ppr.engine.subject import Subject
 from ppr.errors import BadRequest
+from ppr.launchers.execute import execute
 from ppr.losses.self_supervised.e2mc import spacing_entropy
 from ppr.losses.self_supervised.w_mse import partitions, whiten
-from ppr.run import execute, run_directory
+from ppr.results.finished import run_directory
 from tests.killing import KilledAt, assert_same_run, results_of
 
 SMALL = ["model=mlp", "model.hidden=[16]", "engine.epochs=3", "engine.log_every=4",

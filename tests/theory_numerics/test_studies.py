@@ -13,8 +13,8 @@ import torch
 from ppr.config.compose import compose
 from ppr.data.vision.digits import Digits
 from ppr.engine.bench import Watcher
+from ppr.launchers.execute import execute
 from ppr.losses.classification_loss.focal import FocalLoss
-from ppr.run import execute
 from ppr.studies.study import Study
 
 STUDIES = ("focal_formula", "apl_symmetry")

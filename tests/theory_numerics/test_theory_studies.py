@@ -17,7 +17,7 @@ from sklearn.linear_model import Lasso
 from ppr.config.compose import compose
 from ppr.engine.bench import Watcher
 from ppr.errors import BadRequest
-from ppr.run import execute
+from ppr.launchers.execute import execute
 from ppr.studies.pruning_compression import matmul_quantisation
 from ppr.studies.theory_numerics import _convex_relu, icl_finetuning
 from ppr.studies.theory_numerics._subleq import Machine, interpret

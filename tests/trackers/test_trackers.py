@@ -22,10 +22,11 @@ from ppr import registry
 from ppr.cli.track import command as track
 from ppr.config.compose import compose
 from ppr.errors import BadRequest, RunFailed
+from ppr.launchers.execute import execute
 from ppr.results.failure import reason
 from ppr.results.files import read_json, read_lines
+from ppr.results.finished import run_directory
 from ppr.results.lock import RunBusy, claim, is_held
-from ppr.run import execute, run_directory
 from ppr.trackers import live, wandb_account
 from ppr.trackers.tail import Mark, Rewritten, Tail
 from ppr.urls import without_userinfo

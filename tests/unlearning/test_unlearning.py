@@ -11,7 +11,8 @@ from scipy.stats import entropy
 
 from ppr.config.compose import compose
 from ppr.evaluators.unlearning.klom import klom, margins
-from ppr.run import execute, make_task, open_bench
+from ppr.launchers.execute import execute
+from ppr.run import make_task, open_bench
 
 
 def test_margins() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ppr.config.compose import Config
+from ppr.config.inputs import input_config
 from ppr.errors import RunFailed
 from ppr.results import tree
 from ppr.results.summary import read_summary
@@ -35,3 +37,18 @@ def finished_summary(config: Config) -> dict[str, Any] | None:
 def is_finished(config: Config) -> bool:
     """Whether the run has a summary that can be used."""
     return tree.state(run_directory(config)) == "finished"
+
+
+def input_folder(values: Mapping[str, Any], name: str) -> Path:
+    """The directory of the finished run that is an input.
+
+    Raises:
+        BadRequest: no such input.
+        RunFailed: it has not been run to its end, or its summary is damaged; says the command.
+    """
+    config = input_config(values, name)
+    folder = run_directory(config)
+    if finished_summary(config) is None:
+        command = shlex.join(["ppr", "run", *config.overrides])
+        raise RunFailed(f"inputs.{name}: {folder} is not finished; {command}")
+    return folder

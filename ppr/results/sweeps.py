@@ -7,7 +7,6 @@ that learns from its trials has its points in `points.jsonl`, which its workers 
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import re
 import shlex
@@ -20,7 +19,6 @@ from typing import Any
 from ppr.config.compose import Config
 from ppr.config.places import Extensions
 from ppr.errors import BadRequest, RunFailed, choices
-from ppr.launchers.plan import Plan
 from ppr.results import tree
 from ppr.results.files import MetricsLog, check_as, read_json, read_lines, write_json
 from ppr.results.tree import Problem
@@ -51,6 +49,11 @@ class Point:
     variant: str
     seed: int
     run_id: str
+
+    @classmethod
+    def of(cls, config: Config) -> Point:
+        where = (config.experiment, config.variant, config.seed, config.run_id)
+        return cls(config.overrides, *where)
 
 
 @dataclass
@@ -173,7 +176,7 @@ class Sweep(Record):
 
     def take(self, config: Config, job: str) -> int:
         """Note that a job does a trial; its place. The caller keeps others from it meanwhile."""
-        point = _point(config)
+        point = Point.of(config)
         with MetricsLog(self.folder / TRIALS) as log:
             log.write({**vars(point), "job": job})
         return self._add(point, job)
@@ -196,49 +199,6 @@ class Sweep(Record):
         index = known.index(point.run_id) if point.run_id in known else len(known)
         self.taken[index] = job
         return index
-
-
-def _point(config: Config) -> Point:
-    where = (config.experiment, config.variant, config.seed, config.run_id)
-    return Point(config.overrides, *where)
-
-
-def open_sweep(plan: Plan, words: Sequence[str]) -> tuple[Sweep, list[int]]:
-    """The record of a planned sweep, old or new, and the place of each of the plan's configs."""
-    keys = [(config.experiment, config.run_id) for config in plan.configs]
-    content = [sorted(keys), plan.search["identity"]] if plan.search else sorted(keys)
-    digest = hashlib.sha256(repr(content).encode()).hexdigest()[:10]
-    folder = plan.root.resolve() / FOLDER / (plan.search.get("study") or digest)
-    known = _known(folder)
-    if known is not None and known.adaptive != bool(plan.search and not plan.configs):
-        raise BadRequest(f"sweeper.study={folder.name}: that is another sweep; name another one")
-    if known is not None and known.adaptive:  # its id says what is searched, not for how long
-        known.search, known.words = dict(plan.search), list(words)
-        return known, []
-    if known is not None:
-        index_of = {(p.experiment, p.run_id): index for index, p in enumerate(known.points)}
-        return known, [index_of[key] for key in keys]
-    points = [_point(config) for config in plan.configs]
-    own = Extensions.present()
-    brought = list(own.plugins), list(own.config_dirs)
-    sweep = Sweep(list(words), points, *brought, search=dict(plan.search), folder=folder)
-    if sweep.adaptive:
-        sweep.read_trials()
-    return sweep, list(range(len(points)))
-
-
-def _known(folder: Path) -> Sweep | None:
-    """The record of a sweep, if there is one that can be used.
-
-    All of another follows from the plan and from the tree, but for where runs were sent.
-    """
-    if not (folder / RECORD).exists():
-        return None
-    try:
-        return load(folder)
-    except RunFailed as error:
-        _log.warning("%s; the record of the sweep is begun anew", error)
-        return None
 
 
 def load(folder: Path) -> Sweep:

@@ -1,0 +1,1 @@
+"""What is shown: tables on a terminal, progress, plots; documents are in ppr/report."""
