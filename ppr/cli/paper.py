@@ -21,6 +21,7 @@ from ppr.papers.board import fill_tables
 from ppr.papers.cells import Filled, Results
 from ppr.papers.claims import Verdict, judge
 from ppr.papers.files import find, folders, load
+from ppr.papers.looks import duration
 from ppr.papers.schema import SCALES, Paper
 from ppr.results.metrics import metrics
 from ppr.results.tree import results_root, scan
@@ -119,7 +120,7 @@ def _print_tables(paper: Paper) -> None:
             f"{paper.slug}/{name}",
             table.scale,
             f"{len(table.rows)} × {len(table.columns)}",
-            table.seeds,
+            ", ".join(map(str, table.plan)),
             "yes" if table.reported else "no",
             table.title,
         ]
@@ -179,7 +180,7 @@ def _costs(filled: list[Filled]) -> Iterator[dict[str, Any]]:
         stated = {f.cell.table.cost for f in variants.values() if f.cell.table.cost}
         yield {
             "scale": scale,
-            "runs": sum(f.cell.table.seeds for f in variants.values()),
+            "runs": sum(f.asked for f in variants.values()),
             "missing": missing,
             "seconds_each": each,
             "seconds_missing": each * missing if each is not None else None,
@@ -190,17 +191,11 @@ def _costs(filled: list[Filled]) -> Iterator[dict[str, Any]]:
 def _cost_line(cost: dict[str, Any]) -> str:
     line = f"cost at {cost['scale']} scale: {cost['runs']} runs, {cost['missing']} missing"
     if cost["seconds_each"] is not None:
-        line += f"; {_duration(cost['seconds_each'])} a run measured"
+        line += f"; {duration(cost['seconds_each'])} a run measured"
         if cost["missing"]:
-            line += f", about {_duration(cost['seconds_missing'])} to go"
+            line += f", about {duration(cost['seconds_missing'])} to go"
     elif cost["stated"]:
         line += f"; {cost['stated']}"
     else:
         line += "; not measured yet"
     return line
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

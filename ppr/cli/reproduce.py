@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 @click.command(name="reproduce")
 @click.argument("name", type=TABLE, metavar="PAPER[/TABLE]")
 @click.argument("words", nargs=-1, type=WORDS, metavar="[KEY=VALUE]...")
-@click.option("--seeds", type=click.IntRange(min=1), help="Seeds a cell, instead of the table's.")
+@click.option(
+    "--seeds", type=click.IntRange(min=1), help="The first so many seeds a cell, or a later look."
+)
 @click.option("--scale", type=click.Choice(SCALES), help="Tables of this scale [desk].")
 @click.option("--dry-run", is_flag=True, help="Say what is missing and how long it takes, only.")
 @click.option("--yes", is_flag=True, help="Start runs of paper scale on this machine's CPU too.")
@@ -83,7 +85,7 @@ def command(
     if jobs:
         words = (*words, f"launcher.jobs={jobs}")
     shown = [cell for cells in tables.values() for cell in cells]
-    plan = agenda(shown, words, renew=renew)
+    plan = agenda(shown, words, renew=renew, most=seeds)
     _announce(name, plan, where, jobs or 1)
     if not renew:
         _print_older(name, shown)

@@ -86,12 +86,29 @@ class Filled:
         return interval.mean - reported.value if reported and interval else None
 
     @property
+    def asked(self) -> int:
+        """How many seeds its table has come to ask for: its plan's first, or a later look taken."""
+        done = (n for n in self.cell.table.plan if not self.lacks(n))
+        return max(self.cell.table.seeds, *done, 0)
+
+    def lacks(self, seeds: int) -> list[int]:
+        """Which of so many seeds have no run yet."""
+        return [s for s in range(seeds) if s not in self.samples and s not in self.undefined]
+
+    def first(self, seeds: int, notes: tuple[str, ...] = ()) -> Filled:
+        """The same cell with so many seeds alone."""
+        return dataclasses.replace(
+            self,
+            records=tuple(record for record in self.records if record.seed < seeds),
+            samples={seed: value for seed, value in self.samples.items() if seed < seeds},
+            undefined=frozenset(seed for seed in self.undefined if seed < seeds),
+            older={seed: found for seed, found in self.older.items() if seed < seeds},
+            notes=notes or self.notes,
+        )
+
+    @property
     def missing_seeds(self) -> list[int]:
-        return [
-            seed
-            for seed in range(self.cell.table.seeds)
-            if seed not in self.samples and seed not in self.undefined
-        ]
+        return self.lacks(self.asked)
 
     @property
     def command(self) -> str:
@@ -143,7 +160,8 @@ class Results:
         """The cell's finished runs of its table's scale and seeds, sound ones alone.
 
         What is left out is noted, with why. Other seeds are: a verdict on as many as happen to lie
-        in the tree would depend on who else ran, and on when he stopped.
+        in the tree would depend on who else ran, and on when he stopped. Those of a later look of
+        the table are in once they all are there.
 
         Raises:
             BadRequest: as `variant`; or no run of the whole tree has the metric, though the cell
@@ -164,7 +182,7 @@ class Results:
             if scale != cell.table.scale:
                 notes.append(f"{where}: of scale {scale}, not {cell.table.scale}: left out")
                 continue
-            if record.seed not in range(cell.table.seeds):
+            if record.seed not in range(cell.table.plan[-1]):
                 beyond.append(record.seed)
                 continue
             if edit := self._edited(record):
@@ -182,6 +200,11 @@ class Results:
         if lacking and not samples and cell.metric not in self._measured:
             message = f"no metric {cell.metric!r} in its runs; {choices(cell.metric, lacking)}"
             raise BadRequest(f"tables.{cell.place}: {message}")
+        found = tuple(used), samples, (), frozenset(undefined), older
+        filled = Filled(cell, experiment, variant, *found)
+        asked = filled.asked
+        beyond += [seed for seed in (*samples, *undefined) if seed >= asked]
+        undefined = [seed for seed in undefined if seed < asked]
         if undefined:
             seeds = ",".join(map(str, undefined))
             notes.append(
@@ -189,11 +212,11 @@ class Results:
             )
         if beyond:
             seeds = ", ".join(map(str, sorted(beyond)))
-            asked = f"the table asks for {cell.table.seeds}"
-            notes.append(f"{experiment}/{variant}: {asked}: seed {seeds} left out")
+            notes.append(
+                f"{experiment}/{variant}: the table asks for {asked}: seed {seeds} left out"
+            )
         notes += [f"{problem}: left out" for problem in self._problems_of(experiment, variant)]
-        found = tuple(used), samples, tuple(notes), frozenset(undefined), older
-        return Filled(cell, experiment, variant, *found)
+        return filled.first(asked, tuple(notes))
 
     @cached_property
     def _measured(self) -> set[str]:

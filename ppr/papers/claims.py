@@ -19,18 +19,22 @@ intersection-union test needs no correction). Not reproduced: something opposing
 Bonferroni-corrected among themselves. Both are Holm-corrected over the claims of one table, those
 without runs counting as p = 1, so that a verdict cannot change because another claim was run.
 Otherwise inconclusive. `exact` is decided by each run, without statistics.
+
+A claim is judged once every cell of it has all the seeds that its table states, not before, and at
+the looks that the table declares (ppr/papers/looks.py), if it does.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ppr.errors import BadRequest
-from ppr.papers.cells import Cell, Filled, Results, refer
+from ppr.papers.cells import Cell, Filled, Results, cells, refer
 from ppr.papers.comparisons import LEVEL, POWER, holm, seeds_needed
+from ppr.papers.looks import Group, Look, at_look, looks, price, wanting
 from ppr.papers.schema import Claim, Exact, Matches, Monotone, Paper
 from ppr.papers.trials import Bound, Trial, trial
 
@@ -40,7 +44,10 @@ OUTCOMES: tuple[Outcome, ...] = ("reproduced", "not reproduced", "inconclusive",
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the runs say of a claim. `more_seeds`: how many in each cell would likely decide it."""
+    """What the runs say of a claim. `looks`: the p-values at each that was taken, and that decided.
+
+    `seeds_needed`: how many in each cell would likely decide an open one, at the spread seen.
+    """
 
     claim: str
     says: str
@@ -51,7 +58,8 @@ class Verdict:
     reason: str
     p_for: float | None = None
     p_against: float | None = None
-    more_seeds: int | None = None
+    seeds_needed: int | None = None
+    looks: tuple[Look, ...] = ()
 
 
 def plan(paper: Paper, name: str) -> list[tuple[Cell, ...]]:
@@ -131,72 +139,134 @@ def judge(paper: Paper, results: Results) -> list[Verdict]:
             broken[name] = str(error)
     verdicts: dict[str, Verdict] = {}
     for table in dict.fromkeys(tables.values()):
-        family = [name for name in plans if tables[name] == table]
-        tested = [name for name in family if not isinstance(paper.claims[name], Exact)]
-        trials = {name: _trials(paper.claims[name], filled.get(name)) for name in tested}
-        p_for = dict(zip(tested, holm([_p_for(trials[n]) for n in tested]), strict=True))
-        p_against = dict(zip(tested, holm([_p_against(trials[n]) for n in tested]), strict=True))
-        for name in family:
+        family = {name: filled.get(name) for name in plans if tables[name] == table}
+        tested = {n: g for n, g in family.items() if not isinstance(paper.claims[n], Exact)}
+        stages = _stages(paper, tested)
+        for name, cut in family.items():
             claim, scale = paper.claims[name], paper.tables[table].scale
             about = (name, claim.says, claim.test, scale, table)
-            if name in broken:
+            if cut is None:
                 verdicts[name] = Verdict(*about, "not run", broken[name])
+            elif not all(cell.samples for group in cut for cell in group):
+                verdicts[name] = Verdict(*about, "not run", _without_runs(cut))
             elif isinstance(claim, Exact):
-                verdicts[name] = _exact(claim, filled[name], about)
+                verdicts[name] = _exact(claim, cut, about)
+            elif not stages[name]:
+                reason = f"{wanting(cut)}: judged on all of them, not before"
+                verdicts[name] = Verdict(*about, "inconclusive", reason)
             else:
-                p_values = p_for[name], p_against[name]
-                verdicts[name] = _decide(filled[name], trials[name], p_values, len(tested), about)
+                found = _decide(stages[name], looks(cut), len(tested), about)
+                verdicts[name] = _advise(found, paper, results)
     return [verdicts[name] for name in paper.claims]
 
 
-def _trials(claim: Claim, groups: Sequence[tuple[Filled, ...]] | None) -> list[Trial] | None:
-    """The claim's statistics; None where a cell has no run."""
-    if groups is None or not all(cell.samples for group in groups for cell in group):
-        return None
-    return [trial(claim, group) for group in groups]
+@dataclass(frozen=True)
+class _Stage:
+    """A claim's statistics at one look, and its p-values over all looks so far and the table."""
+
+    trials: list[Trial]
+    look: Look
 
 
-def _p_for(trials: list[Trial] | None) -> float:
-    if trials is None or any(trial.obstacle for trial in trials):
+def _stages(paper: Paper, family: Mapping[str, Sequence[Group] | None]) -> dict[str, list[_Stage]]:
+    """The looks at each of the claims of a table for which their cells have the seeds."""
+    planned = {name: looks(groups) if groups else 1 for name, groups in family.items()}
+    taken: dict[str, list[tuple[int, list[Trial]]]] = {name: [] for name in family}
+    for name, groups in family.items():
+        for number in range(planned[name]):
+            cut = at_look(groups, number) if groups else None
+            if not cut or not all(cell.samples for group in cut for cell in group):
+                break
+            seeds = cut[0][0].cell.table.look(number)
+            taken[name].append((seeds, [trial(paper.claims[name], group) for group in cut]))
+    found: dict[str, list[_Stage]] = {name: [] for name in family}
+    for stage in range(max(map(len, taken.values()), default=0)):
+        so_far = {name: [t for _, t in each[: stage + 1]] for name, each in taken.items()}
+        p_for, p_against = (
+            holm([_spent(planned[n], map(p_value, so_far[n])) for n in family])
+            for p_value in (_p_for, _p_against)
+        )
+        for at, (name, each) in enumerate(taken.items()):
+            if stage < len(each):
+                seeds, trials = each[stage]
+                found[name].append(_Stage(trials, Look(seeds, p_for[at], p_against[at])))
+    return found
+
+
+def _spent(planned: int, p_values: Iterable[float]) -> float:
+    """The p-value over the looks taken of those planned: 1 if none was."""
+    return min(1.0, planned * min(p_values, default=1.0))
+
+
+def _p_for(trials: list[Trial]) -> float:
+    if any(trial.obstacle for trial in trials):
         return 1.0
     return max(bound.p_value(trial.shift) for trial in trials for bound in trial.support)
 
 
-def _p_against(trials: list[Trial] | None) -> float:
-    if trials is None:
-        return 1.0
+def _p_against(trials: list[Trial]) -> float:
     p_values = [b.p_value(t.shift) for t in trials if not t.obstacle for b in t.oppose]
     tried = sum(len(trial.oppose) for trial in trials)
     return min(1.0, tried * min(p_values, default=1.0))
 
 
 def _decide(
-    groups: Sequence[tuple[Filled, ...]],
-    trials: list[Trial] | None,
-    p_values: tuple[float, float],
-    family: int,
-    about: tuple[str, str, str, str, str],
+    stages: Sequence[_Stage], planned: int, family: int, about: tuple[str, str, str, str, str]
 ) -> Verdict:
-    if trials is None:
-        return Verdict(*about, "not run", _without_runs(groups))
-    p_for, p_against = p_values
-    told = "; ".join(map(str, trials))
-    if p_for < LEVEL:
-        return Verdict(*about, "reproduced", f"{told}: shown, p = {p_for:.2g}", *p_values)
-    if p_against < LEVEL:
-        return Verdict(
-            *about, "not reproduced", f"{told}: {_refuted(trials, p_against)}", *p_values
-        )
+    """The verdict of the first look that decides, else of the last that was taken."""
+    for number, stage in enumerate(stages, start=1):
+        trials, look = stage.trials, stage.look
+        p_values = look.p_for, look.p_against
+        taken = tuple(each.look for each in stages[:number]) if planned > 1 else ()
+        told = "; ".join(map(str, trials))
+        at = f"; look {number} of {planned}" if planned > 1 else ""
+        if look.p_for < LEVEL:
+            reason = f"{told}: shown, p = {look.p_for:.2g}{at}"
+            return Verdict(*about, "reproduced", reason, *p_values, looks=taken)
+        if look.p_against < LEVEL:
+            reason = f"{told}: {_refuted(trials, look.p_against)}{at}"
+            return Verdict(*about, "not reproduced", reason, *p_values, looks=taken)
     obstacles = [f"{trial.label}: {trial.obstacle}" for trial in trials if trial.obstacle]
     if obstacles:
-        return Verdict(*about, "inconclusive", "; ".join(obstacles), *p_values)
-    more, side = _more_seeds(trials, LEVEL / family)
-    if more is None:
+        return Verdict(*about, "inconclusive", "; ".join(obstacles) + at, *p_values, looks=taken)
+    needed, side = _seeds_needed(trials, LEVEL / family / planned)
+    if needed is None:
         need = "more than 1000 seeds would be needed to decide so small a difference"
     else:
-        need = f"{more} more seeds in each cell would likely decide it, {side} the claim"
-    reason = f"{told}: not decided, p = {p_for:.2g} for it and {p_against:.2g} against; {need}"
-    return Verdict(*about, "inconclusive", reason, *p_values, more)
+        need = f"about {needed} seeds a cell would likely decide it, {side} the claim"
+    p_told = f"p = {look.p_for:.2g} for it and {look.p_against:.2g} against"
+    reason = f"{told}: not decided, {p_told}{at}; {need}"
+    return Verdict(*about, "inconclusive", reason, *p_values, needed, taken)
+
+
+def _advise(found: Verdict, paper: Paper, results: Results) -> Verdict:
+    """An open verdict with what may be done about it: the next look, or no more at this table."""
+    if found.outcome != "inconclusive":
+        return found
+    table = paper.tables[found.table]
+    later = [seeds for seeds in table.plan if seeds > found.looks[-1].seeds] if found.looks else []
+    if later:
+        filled = [f for cell in cells(found.table, table) if (f := _filled(results, cell))]
+        cost = price(filled, later[0])
+        command = f"ppr reproduce {paper.slug}/{found.table} --seeds {later[0]}"
+        advice = f"next look at {later[0]} seeds: {cost}: {command}"
+    elif found.looks:
+        advice = "the last look is taken"
+    elif found.seeds_needed is None:
+        return found
+    else:
+        advice = (
+            "seeds added to this table would be a second test at the same level: "
+            "that wants a fresh table, or `looks` declared before the first"
+        )
+    return replace(found, reason=f"{found.reason}; {advice}")
+
+
+def _filled(results: Results, cell: Cell) -> Filled | None:
+    try:
+        return results.fill(cell)
+    except BadRequest:  # its experiment is yet to come, so it has no price
+        return None
 
 
 def _refuted(trials: list[Trial], p_against: float) -> str:
@@ -217,9 +287,9 @@ def _without_runs(groups: Sequence[tuple[Filled, ...]]) -> str:
     return "no finished run of " + ", ".join(sorted(empty))
 
 
-def _more_seeds(trials: list[Trial], level: float) -> tuple[int | None, str]:
-    """How many seeds more would likely decide a claim, if means and spreads stay as they are, and
-    whether they would be `for` it or `against`.
+def _seeds_needed(trials: list[Trial], level: float) -> tuple[int | None, str]:
+    """How many seeds a cell would likely decide a claim, if means and spreads stay as they are,
+    and whether they would be `for` it or `against`.
 
     One opposing trial refutes a claim, so the cheapest of those decides; else all must support it.
     """
@@ -237,16 +307,13 @@ def _seeds(trial: Trial, bound: Bound, level: float) -> int | None:
     distance = bound.distance(trial.shift)
     # Two bounds to show at once, as for `equal`, share the risk of missing one.
     power = 1 - (1 - POWER) / len(trial.support)
-    total = seeds_needed(trial.shift, distance, level, power) if distance > 0 else None
-    return max(1, total - min(n for _, n in trial.shift.parts)) if total else None
+    return seeds_needed(trial.shift, distance, level, power) if distance > 0 else None
 
 
 def _exact(
     claim: Exact, groups: Sequence[tuple[Filled, ...]], about: tuple[str, str, str, str, str]
 ) -> Verdict:
     """Every run within `precision` of the truth, relative to it (absolute where it is 0)."""
-    if not all(filled.samples for group in groups for filled in group):
-        return Verdict(*about, "not run", _without_runs(groups))
     found = [
         (
             _beyond(claim, value, truth) / (abs(truth) or 1.0),
@@ -270,6 +337,8 @@ def _exact(
     if error > 0 or claim.bound is None:
         of_it = " of it" if truth else ""
         reason += f"; off by {error:.2g}{of_it}, {claim.precision:g} allowed"
+    if outcome == "reproduced" and (short := wanting(groups)):
+        return Verdict(*about, "inconclusive", f"{reason}; {short}: every one is to be so")
     return Verdict(*about, outcome, reason)
 
 

@@ -23,7 +23,7 @@ def records_of(cells: Iterable[Filled], seen: Scan) -> list[Record]:
     asked = {
         (cell.experiment, cell.variant, seed): cell.cell.table.scale
         for cell in cells
-        for seed in range(cell.cell.table.seeds)
+        for seed in range(cell.asked)
     }
     found = {
         label(record): record

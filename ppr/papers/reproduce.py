@@ -10,7 +10,7 @@ from ppr.config.compose import Config, compose
 from ppr.config.inputs import inputs_of, needed
 from ppr.errors import BadRequest, choices
 from ppr.papers.cells import Filled
-from ppr.papers.schema import Paper
+from ppr.papers.schema import Paper, Table
 from ppr.results.finished import finished_summary, is_finished
 
 Key = tuple[str, str, int]
@@ -33,13 +33,28 @@ def narrowed(paper: Paper, table: str, scale: str | None, seeds: int | None) -> 
         what = known or "it has no tables yet"
         raise BadRequest(f"{paper.slug}: no table of scale {wanted} to reproduce; {what}")
     if seeds is not None:
-        chosen = {n: found.model_copy(update={"seeds": seeds}) for n, found in chosen.items()}
+        chosen = {n: _planned(f"{paper.slug}/{n}", t, seeds) for n, t in chosen.items()}
     claims = {
         name: claim
         for name, claim in paper.claims.items()
         if all(reference.partition(".")[0] in chosen for reference in claim.cells)
     }
     return paper.model_copy(update={"tables": chosen, "claims": claims})
+
+
+def _planned(name: str, table: Table, seeds: int) -> Table:
+    """The table, to be run with so many seeds: a part of its plan, or a later look of it."""
+    if seeds <= table.seeds:
+        return table
+    if seeds in table.looks:
+        return table.model_copy(update={"seeds": seeds})
+    if table.looks:
+        known = ", ".join(map(str, table.looks))
+        raise BadRequest(f"--seeds {seeds}: the looks of {name} are {known}")
+    raise BadRequest(
+        f"--seeds {seeds}: {name} states {table.seeds}, and its claims are judged on no others; "
+        f"to look twice, its file says so beforehand: `looks: [{table.seeds}, {seeds}]`"
+    )
 
 
 @dataclass(frozen=True)
@@ -54,8 +69,16 @@ class Agenda:
         return [config for wave in self.waves for config in wave]
 
 
-def agenda(cells: Iterable[Filled], words: Sequence[str] = (), *, renew: bool = False) -> Agenda:
+def agenda(
+    cells: Iterable[Filled],
+    words: Sequence[str] = (),
+    *,
+    renew: bool = False,
+    most: int | None = None,
+) -> Agenda:
     """What is to be run so that every cell has its seeds; `renew`: made by today's code.
+
+    `most`: of each cell the first so many seeds alone.
 
     `words` say where and how fast, and nothing that changes a result.
 
@@ -65,7 +88,7 @@ def agenda(cells: Iterable[Filled], words: Sequence[str] = (), *, renew: bool = 
     done: set[tuple[str, str, int]] = set()
     missing: dict[Key, Config] = {}
     for cell in cells:
-        for seed in range(cell.cell.table.seeds):
+        for seed in range(min(cell.asked, most or cell.asked)):
             done_before = seed in cell.samples or seed in cell.undefined
             if done_before and not (renew and seed in cell.older):
                 done.add((cell.experiment, cell.variant, seed))

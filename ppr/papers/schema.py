@@ -7,6 +7,7 @@ unit of the table they speak of.
 
 from __future__ import annotations
 
+import itertools
 import math
 import shlex
 from collections.abc import Iterator, Mapping
@@ -79,7 +80,9 @@ class Table(_Part):
     """Rows × columns of cells; `cell` spells the overrides of one, with `${row}`, `${column}`.
 
     `axis` says that the columns are numbers, and of what, so that the table is drawn as well;
-    `quantity` then says what its other axis measures, and in what.
+    `quantity` then says what its other axis measures, and in what. `seeds` is a plan: that many
+    count, from 0 on, and no others. `looks` says at which numbers of seeds claims are judged;
+    `seeds` is then the first of them unless the file says more.
     """
 
     title: str
@@ -94,6 +97,7 @@ class Table(_Part):
     columns: dict[str, Entry]
     cell: str
     seeds: int = Field(default=5, ge=1, le=10_000)
+    looks: tuple[Annotated[int, Field(ge=2, le=10_000)], ...] = ()
     protocol: dict[str, str | int | float | bool] = {}
     cost: str | None = None
     reported: Reported | None = None
@@ -112,13 +116,34 @@ class Table(_Part):
             for axis in ("rows", "columns")
             if isinstance(given.get(axis), Mapping)
         }
-        return {**given, **axes}
+        looks = given.get("looks")
+        first = {"seeds": looks[0]} if isinstance(looks, list) and looks else {}
+        return {**first, **given, **axes}
 
     @model_validator(mode="after")
     def _two_axes(self) -> Table:
         if (self.axis is None) != (self.quantity is None):
             raise ValueError("`axis` and `quantity`, what a plot's two axes say, go together")
         return self
+
+    @model_validator(mode="after")
+    def _looks_go_forward(self) -> Table:
+        for before, after in itertools.pairwise(self.looks):
+            if after <= before:
+                raise ValueError(f"`looks`: {after} after {before}; each takes more seeds")
+        if self.looks and self.seeds not in self.looks:
+            known = ", ".join(map(str, self.looks))
+            raise ValueError(f"`seeds`: {self.seeds} is none of the looks: {known}")
+        return self
+
+    @property
+    def plan(self) -> tuple[int, ...]:
+        """The numbers of seeds at which its claims are judged."""
+        return self.looks or (self.seeds,)
+
+    def look(self, number: int) -> int:
+        """The seeds of a look, from 0; of the last, where another table has more."""
+        return self.plan[min(number, len(self.plan) - 1)]
 
     @property
     def factor(self) -> float:

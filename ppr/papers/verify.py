@@ -63,7 +63,7 @@ def check(paper: Paper, file: Path, seen: Scan, resolve: Resolve) -> Checked:
     asked: dict[tuple[str, str], int] = {}
     for cell in shown:
         key = cell.experiment, cell.variant
-        asked[key] = max(asked.get(key, 0), cell.cell.table.seeds)
+        asked[key] = max(asked.get(key, 0), cell.cell.table.plan[-1])
     behind = [r for r in seen.records if r.state == "finished" and _key(r) in asked]
     off += [f"{label(record)}: {fault}" for record in behind for fault in faults(record)]
     off += [str(problem) for problem in seen.problems if _concerns(problem, paper, asked)]
@@ -111,9 +111,7 @@ def _missing(filled: Mapping[str, Sequence[Filled]]) -> Iterator[str]:
             for cell in found:
                 if cell.missing_seeds:
                     seeds = ", ".join(map(str, cell.missing_seeds))
-                    what = (
-                        f"the table says {cell.cell.table.seeds} seeds; without a record: {seeds}"
-                    )
+                    what = f"the table says {cell.asked} seeds; without a record: {seeds}"
                     yield f"{cell.cell.place}: {what}"
 
 

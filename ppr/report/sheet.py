@@ -141,7 +141,7 @@ def commands(sheet: Sheet) -> list[tuple[str, str]]:
     found: dict[str, str] = {}
     for filled in sheet.cells:
         if filled.command:
-            have = f"{len(filled.samples)} of {filled.cell.table.seeds} seeds"
+            have = f"{len(filled.samples)} of {filled.asked} seeds"
             place = f"{filled.cell.row}, {filled.cell.column} ({have})"
             known = found.get(filled.command)
             found[filled.command] = f"{known}; {place}" if known else place

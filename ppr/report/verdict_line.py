@@ -36,7 +36,7 @@ def verdict_line(
         said = f"reported {reported(filled)}, {said}, {against}"
     return (
         f"{cell.row}, {cell.column}: {said}; ppr table {paper.slug}/{cell.name} "
-        f"({len(filled.samples)} of {cell.table.seeds} seeds)"
+        f"({len(filled.samples)} of {filled.asked} seeds)"
     )
 
 

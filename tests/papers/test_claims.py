@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
+from claims_toy import GREATER, make_paper, results, verdict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from signed import signed
 
 from ppr.errors import BadRequest
-from ppr.papers.cells import Results
-from ppr.papers.claims import Verdict, check_claims, judge
+from ppr.papers.claims import check_claims, judge
 from ppr.papers.comparisons import (
     LEVEL,
     POWER,
@@ -28,8 +25,6 @@ from ppr.papers.comparisons import (
     seeds_needed,
     welch,
 )
-from ppr.papers.schema import Paper, parse
-from ppr.results.tree import Record, Scan
 
 samples = st.lists(st.floats(-100, 100), min_size=2, max_size=8).filter(lambda x: np.ptp(x) > 1e-3)
 
@@ -91,47 +86,6 @@ def test_seeds_needed_gives_up_on_what_no_plan_can_reach() -> None:
     assert seeds_needed(Shift(1e-6, ((1.0, 3), (1.0, 3))), 1e-6) is None
 
 
-TABLE = {
-    "title": "t",
-    "scale": "desk",
-    "metric": "probe/top1",
-    "rows": {"A": "a", "B": "b", "C.1": "c"},
-    "columns": {"x": "x", "y": "y"},
-    "cell": "experiment=${row}_${column}",
-    "reported": {"source": "table 1", "A": {"x": 10}, "B": {"y": {"value": 10, "half_width": 1}}},
-}
-
-
-def make_paper(claims: Mapping[str, object], **changes: object) -> Paper:
-    document = {
-        "title": "T",
-        "year": 2020,
-        "family": "f",
-        "tables": {"t": {**TABLE, **changes}, "p": {**TABLE, "scale": "paper"}},
-        "claims": {name: {"says": "s", **claim} for name, claim in claims.items()},  # type: ignore[dict-item]
-    }
-    return parse(document, "paper", "paper.yaml")
-
-
-def resolve(overrides: Sequence[str]) -> tuple[str, str]:
-    return overrides[0].removeprefix("experiment="), "0123456789"
-
-
-def record(experiment: str, seed: int, value: float) -> Record:
-    summary = signed({"scale": "desk", "metrics": {"probe": {"top1": value}}})
-    return Record(experiment, "0123456789", seed, None, "finished", summary, Path("runs.jsonl"))
-
-
-def results(values: Mapping[str, Sequence[float]]) -> Results:
-    records = [record(e, seed, v) for e, found in values.items() for seed, v in enumerate(found)]
-    return Results(resolve, Scan(records, []))
-
-
-def verdict(claim: Mapping[str, object], values: Mapping[str, Sequence[float]]) -> Verdict:
-    return judge(make_paper({"c": claim}), results(values))[0]
-
-
-GREATER = {"test": "greater", "cells": ["t.A.x", "t.B.x"]}
 HIGH, LOW, MID = [5.0, 5.1, 5.2], [1.0, 1.2, 1.1], [3.0, 3.1, 2.9]
 
 VERDICTS = {
@@ -305,7 +259,7 @@ def test_verdicts(name: str) -> None:
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        ({"a_x": [5.0], "b_x": LOW}, "n=1: a test needs two seeds or more"),
+        ({"a_x": [5.0], "b_x": [1.0]}, "n=1: a test needs two seeds or more"),
         ({"a_x": [5.0] * 3, "b_x": [1.1] * 3}, "no spread over the seeds"),
         ({"a_x": HIGH}, "no finished run of t.B.x"),
     ],
@@ -314,16 +268,17 @@ def test_what_cannot_be_tested_says_why(values: dict[str, list[float]], reason: 
     assert reason in verdict(GREATER, values).reason
 
 
-def test_inconclusive_says_how_many_more_seeds() -> None:
+def test_inconclusive_says_how_many_seeds_and_that_more_are_a_second_test() -> None:
     values = {"a_x": [1.0, 2.0, 3.0], "b_x": [0.0, 1.0, 2.0]}
     found = verdict(GREATER, values)
     assert found.outcome == "inconclusive"
-    assert found.more_seeds is not None
-    assert f"{found.more_seeds} more seeds in each cell" in found.reason
+    assert found.seeds_needed is not None
+    assert f"about {found.seeds_needed} seeds a cell would likely decide it" in found.reason
+    assert "seeds added to this table would be a second test at the same level" in found.reason
     # Normal theory by hand: (z_.95 + z_.8)^2 * (1 + 1) / 1^2 = 12.4 seeds, a few more for t.
-    assert 12 <= 3 + found.more_seeds <= 16
+    assert 12 <= found.seeds_needed <= 16
     tiny = verdict(GREATER, {"a_x": [1.0, 2.0, 3.001], "b_x": [1.0, 2.0, 3.0]})
-    assert tiny.more_seeds is None
+    assert tiny.seeds_needed is None
     assert "more than 1000" in tiny.reason
 
 
@@ -372,12 +327,12 @@ def test_the_reason_says_what_was_found_and_what_was_asked(name: str) -> None:
     assert said in verdict(claim, values).reason
 
 
-def test_more_seeds_have_a_side() -> None:
+def test_the_seeds_that_would_decide_have_a_side() -> None:
     claim = {**GREATER, "margin": 5}
     against = verdict(claim, {"a_x": [4.0, 5.0, 6.0], "b_x": [1.0, 2.0, 0.5]}).reason
-    assert against.endswith("more seeds in each cell would likely decide it, against the claim")
+    assert "seeds a cell would likely decide it, against the claim; " in against
     near = verdict(GREATER, {"a_x": [1.0, 2.0, 3.0], "b_x": [0.0, 1.0, 2.0]}).reason
-    assert near.endswith("more seeds in each cell would likely decide it, for the claim")
+    assert "seeds a cell would likely decide it, for the claim; " in near
 
 
 def test_the_worst_run_of_a_bound_is_the_nearest_and_not_the_last() -> None:
@@ -424,15 +379,17 @@ def test_a_difference_below_the_negligible_is_not_reproduced_with_any_number_of_
 
 def test_holm_holds_over_the_claims_of_a_table_run_or_not() -> None:
     values = {"a_x": [1.0, 1.3, 1.6, 1.4], "b_x": [0.8, 1.0, 1.2, 0.9]}
-    alone = judge(make_paper({"one": GREATER}), results(values))[0]
+    alone = verdict(GREATER, values)
     assert alone.outcome == "reproduced"
     other = {"test": "greater", "cells": ["t.A.y", "t.B.y"]}
-    among = judge(make_paper({"one": GREATER, "two": other}), results(values))
+    among = judge(make_paper({"one": GREATER, "two": other}, seeds=4), results(values))
     assert among[0].p_for == pytest.approx(2 * alone.p_for)  # type: ignore[operator]
     assert [v.outcome for v in among] == ["inconclusive", "not run"]
     exact = {"test": "exact", "cells": ["t.A.x"], "value": 0, "precision": 1e-6}
     paper = {"test": "greater", "cells": ["p.A.y", "p.B.y"]}
-    apart = judge(make_paper({"one": GREATER, "two": exact, "three": paper}), results(values))
+    apart = judge(
+        make_paper({"one": GREATER, "two": exact, "three": paper}, seeds=4), results(values)
+    )
     assert apart[0].outcome == "reproduced"
 
 
