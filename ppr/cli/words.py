@@ -17,10 +17,14 @@ from click.shell_completion import CompletionItem
 if TYPE_CHECKING:
     from ppr.registry import Field
 
+    Word = click.ParamType[str]
+else:
+    Word = click.ParamType  # generic since click 8.4 alone
+
 _EXPERIMENT = re.compile(r'^\{"summary": ?\{[^{}]{0,40}"experiment": ?"(\w+)"', re.MULTILINE)
 
 
-class Names(click.ParamType[str]):
+class Names(Word):
     """A word that is one of some names, which are looked up when Tab is pressed."""
 
     def __init__(self, name: str, names: Callable[[], Iterable[str]]) -> None:
@@ -33,7 +37,7 @@ class Names(click.ParamType[str]):
         return [CompletionItem(name) for name in self._names() if name.startswith(incomplete)]
 
 
-class Pairs(click.ParamType[str]):
+class Pairs(Word):
     """KEY=VALUE, or one of some names where those are allowed too."""
 
     name = "key=value"
