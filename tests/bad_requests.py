@@ -26,7 +26,7 @@ GOOD = {
     "paper": "title: Mine\nyear: 2020\nfamily: mine\nurl: https://a.org\ntables:\n  t:\n"
     "    title: T\n    scale: desk\n    metric: knn/top1\n    rows: {A: supcon}\n"
     "    columns: {B: digits}\n    cell: experiment=${row}_${column}\n    seeds: 2\n"
-    "    reported: {source: s, A: {B: 1.5}}\nclaims:\n  c: {says: s, "
+    "    reported: {source: s, A: {B: 1.5}}\nclaims:\n  c: {says: s, kind: finding, "
     "test: greater, cells: [t.A, t.A]}\n",
 }  # fmt: skip
 PLUGIN = (

@@ -23,13 +23,15 @@ TABLE = {
 }
 
 
-def make_paper(claims: Mapping[str, object], **changes: object) -> Paper:
+def make_paper(claims: Mapping[str, Mapping[str, object]], **changes: object) -> Paper:
     document = {
         "title": "T",
         "year": 2020,
         "family": "f",
         "tables": {"t": {**TABLE, **changes}, "p": {**TABLE, "scale": "paper"}},
-        "claims": {name: {"says": "s", **claim} for name, claim in claims.items()},  # type: ignore[dict-item]
+        "claims": {
+            name: {"says": "s", "kind": "finding", **claim} for name, claim in claims.items()
+        },
     }
     return parse(document, "paper", "paper.yaml")
 

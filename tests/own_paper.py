@@ -42,6 +42,8 @@ tables:
 claims:
   better:
     says: a is better
+    kind: finding
+    words: [0]
     test: greater
     cells: [main.A & B, main.C_1 <b>]
 """

@@ -62,10 +62,12 @@ tables:
 claims:
   better:
     says: the fast one is better
+    kind: finding
     test: greater
     cells: [main.Fast, main.Slow]
   close:
     says: within ten points
+    kind: finding
     test: matches
     cells: [main.Fast]
     tolerance: 10

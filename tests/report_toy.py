@@ -51,6 +51,7 @@ def papers(folder: Path) -> Path:
         "reported": {"source": HOSTILE, "High": {f"column {HOSTILE}": REPORTED}},
     }
     claim = {
+        "kind": "finding",
         "says": f"higher {HOSTILE}",
         "test": "greater",
         "cells": [f"a b.High.column {HOSTILE}", f"a b.{HOSTILE}.column {HOSTILE}"],

@@ -21,6 +21,9 @@ from ppr.results.metrics import lower_is_better
 
 SCALES = ("desk", "paper")
 Scale = Literal["desk", "paper"]
+Settings = Literal["paper", "tuned", "untuned", "none"]
+KINDS = ("finding", "identity", "against")
+Kind = Literal["finding", "identity", "against"]
 TESTS = ("greater", "less", "equal", "matches", "monotone", "exact", "ratio")
 
 
@@ -35,11 +38,13 @@ class Entry(_Part):
     """A row or a column: what stands for it in `cell`, and its metric where it has its own.
 
     `${metric}` in a row's metric is the metric of the column or table: `untrained/${metric}`.
+    `settings`, where they are not the table's: of a row that was left out of the tuning.
     """
 
     value: str = ""
     metric: str | None = None
     best: Best | None = None
+    settings: Settings | None = None
 
 
 class Value(_Part):
@@ -83,6 +88,10 @@ class Table(_Part):
     `quantity` then says what its other axis measures, and in what. `seeds` is a plan: that many
     count, from 0 on, and no others. `looks` says at which numbers of seeds claims are judged;
     `seeds` is then the first of them unless the file says more.
+
+    `settings` says where learning rates and lengths are from: `paper`, the paper's own; `tuned`,
+    of a grid for every row that the notes state, chosen on validation; `untuned`, neither; `none`,
+    nothing is trained.
     """
 
     title: str
@@ -98,6 +107,7 @@ class Table(_Part):
     cell: str
     seeds: int = Field(default=5, ge=1, le=10_000)
     looks: tuple[Annotated[int, Field(ge=2, le=10_000)], ...] = ()
+    settings: Settings = "untuned"
     protocol: dict[str, str | int | float | bool] = {}
     cost: str | None = None
     reported: Reported | None = None
@@ -166,15 +176,38 @@ class Table(_Part):
         by_metric: Best = "min" if lower_is_better(metric) else "max"
         return self.columns[column].best or self.best or by_metric
 
+    def settings_of(self, row: str, column: str) -> Settings:
+        """A cell's: what its row or its column says of itself, untuned if either is."""
+        own = [e.settings for e in (self.rows[row], self.columns[column]) if e.settings]
+        return "untuned" if "untuned" in own else next(iter(own), self.settings)
+
     def metric_of(self, row: str, column: str) -> str:
         base = self.columns[column].metric or self.metric
         return Template(self.rows[row].metric or base).substitute(metric=base)
 
 
 class _Claim(_Part):
+    """`kind`: a `finding` is a sentence that could come out otherwise with the code right; an
+    `identity` only a bug could break (a formula against itself, arithmetic, a definition, trained
+    against untrained); one `against` contradicts the paper or its released code.
+
+    `words`: which of the paper's `claims_in_words` it tests, counted from 0.
+    """
+
     says: str
+    kind: Kind
+    words: list[Annotated[int, Field(ge=0)]] = []
     cells: list[str] = Field(min_length=1)
     metric: str | None = None
+
+    @model_validator(mode="after")
+    def _an_identity_tests_no_words(self) -> _Claim:
+        if self.kind == "identity" and self.words:
+            raise ValueError(
+                "an identity is a check of the code and tests none of the paper's sentences: "
+                "no `words`, or kind: finding"
+            )
+        return self
 
 
 class Difference(_Claim):
@@ -285,7 +318,8 @@ class Findings(_Part):
 class Paper(_Part):
     """One publication. `known_from` says whether `method` rests on formulas or on the abstract.
 
-    `about` is what the paper is about, in one sentence for who has not read it.
+    `about` is what the paper is about, in one sentence for who has not read it. `untested`: of its
+    `claims_in_words`, counted from 0, what no claim tests, and why.
     """
 
     slug: str
@@ -302,6 +336,7 @@ class Paper(_Part):
     second_reading: str = ""
     baseline: str = ""
     claims_in_words: list[str] = []
+    untested: dict[int, str] = {}
     check: str = ""
     findings: Findings | None = None
     paper_scale: str = ""
@@ -321,6 +356,9 @@ class Paper(_Part):
             test = claim.get("test") if isinstance(claim, Mapping) else None
             if test not in TESTS:
                 raise BadRequest(f"claims.{name}.test={test!r}: {choices(str(test), TESTS)}")
+            kind = claim.get("kind")
+            if kind not in KINDS:
+                raise BadRequest(f"claims.{name}.kind={kind!r}: {choices(str(kind), KINDS)}")
         return given
 
 
@@ -375,6 +413,17 @@ def _problems(paper: Paper) -> Iterator[str]:
         yield from _table_problems(f"tables.{name}", table)
     if paper.claims and not paper.tables:
         yield "claims: there are no tables that they could speak of; use claims_in_words"
+    yield from _words_problems(paper)
+
+
+def _words_problems(paper: Paper) -> Iterator[str]:
+    """Numbers that are none of a sentence of the paper's."""
+    known = range(len(paper.claims_in_words))
+    named = [(f"claims.{name}.words", n) for name, c in paper.claims.items() for n in c.words]
+    for where, number in [*named, *(("untested", number) for number in paper.untested)]:
+        if number not in known:
+            there = f"0 to {known[-1]}" if known else "none"
+            yield f"{where}: no sentence {number}; of claims_in_words there is {there}"
 
 
 def _quote_problems(where: str, cell: str) -> Iterator[str]:

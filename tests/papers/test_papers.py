@@ -346,7 +346,7 @@ TABLE = {
     "columns": {"B": "digits"}, "cell": "experiment=${row}_${column}",
     "reported": {"source": "s", "A": {"B": 1.5}},
 }  # fmt: skip
-CLAIM = {"says": "s", "test": "greater", "cells": ["t.A"], "than": 1.0}
+CLAIM = {"says": "s", "kind": "finding", "test": "greater", "cells": ["t.A"], "than": 1.0}
 UNFIT = {
     "an open quote": ({"cell": "experiment='x"}, {}, "no closing quotation"),
     "an infinite value": ({"reported": {"source": "s", "A": {"B": float("inf")}}}, {}, "finite"),

@@ -40,6 +40,7 @@ TABLE = {
     "seeds": 2,
 }
 CLAIM: dict[str, object] = {
+    "kind": "finding",
     "says": "so it is",
     "test": "exact",
     "cells": ["t.measured", "t.theory"],
