@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import shlex
+import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from ppr.errors import BadRequest, choices
 from ppr.papers.records import edited, outdated
 from ppr.papers.schema import Paper, Table, Value
 from ppr.results.metrics import metrics
-from ppr.results.statistics import Interval, mean_interval
+from ppr.results.statistics import Interval, far_seeds, mean_interval
 from ppr.results.tree import Record, Scan
 
 Resolve = Callable[[Sequence[str]], tuple[str, str]]
@@ -80,6 +80,11 @@ class Filled:
     def interval(self) -> Interval | None:
         return mean_interval(self.samples.values()) if self.samples else None
 
+    @cached_property
+    def far(self) -> list[int]:
+        """The seeds that lie far from the others, as if they had collapsed."""
+        return [] if self.cell.is_theory else far_seeds(self.samples)
+
     @property
     def difference(self) -> float | None:
         reported, interval = self.cell.reported, self.interval
@@ -95,15 +100,14 @@ class Filled:
         """Which of so many seeds have no run yet."""
         return [s for s in range(seeds) if s not in self.samples and s not in self.undefined]
 
-    def first(self, seeds: int, notes: tuple[str, ...] = ()) -> Filled:
+    def first(self, seeds: int) -> Filled:
         """The same cell with so many seeds alone."""
-        return dataclasses.replace(
+        return replace(
             self,
             records=tuple(record for record in self.records if record.seed < seeds),
             samples={seed: value for seed, value in self.samples.items() if seed < seeds},
             undefined=frozenset(seed for seed in self.undefined if seed < seeds),
             older={seed: found for seed, found in self.older.items() if seed < seeds},
-            notes=notes or self.notes,
         )
 
     @property
@@ -216,7 +220,15 @@ class Results:
                 f"{experiment}/{variant}: the table asks for {asked}: seed {seeds} left out"
             )
         notes += [f"{problem}: left out" for problem in self._problems_of(experiment, variant)]
-        return filled.first(asked, tuple(notes))
+        shown = filled.first(asked)
+        if shown.far:
+            values = ", ".join(f"seed {seed} ({samples[seed]:.4g})" for seed in shown.far)
+            middle = statistics.median(shown.samples.values())
+            notes.append(
+                f"{cell.row}, {cell.column}: {values} far from the others' {middle:.4g}: "
+                "the mean says little of either"
+            )
+        return replace(shown, notes=tuple(notes))
 
     @cached_property
     def _measured(self) -> set[str]:
@@ -258,4 +270,4 @@ def refer(paper: Paper, reference: str, metric: str | None = None) -> list[Cell]
             raise BadRequest(f"{reference!r}: no row {rest!r}; {choices(rest, table.rows)}")
         column = rest.removeprefix(f"{row}.")
         raise BadRequest(f"{reference!r}: no column {column!r}; {choices(column, table.columns)}")
-    return [dataclasses.replace(cell, metric=metric) for cell in found] if metric else found
+    return [replace(cell, metric=metric) for cell in found] if metric else found

@@ -157,6 +157,9 @@ def judge(paper: Paper, results: Results) -> list[Verdict]:
             else:
                 found = _decide(stages[name], looks(cut), len(tested), about)
                 verdicts[name] = _advise(found, paper, results)
+            if cut and (far := _far(cut)) and not isinstance(claim, Exact):
+                found = verdicts[name]
+                verdicts[name] = replace(found, reason=f"{found.reason}; {far}")
     return [verdicts[name] for name in paper.claims]
 
 
@@ -221,10 +224,11 @@ def _decide(
         told = "; ".join(map(str, trials))
         at = f"; look {number} of {planned}" if planned > 1 else ""
         if look.p_for < LEVEL:
-            reason = f"{told}: shown, p = {look.p_for:.2g}{at}"
+            reason = f"{told}: shown, p = {look.p_for:.2g}{at}{_if_skewed(trials, look.p_for)}"
             return Verdict(*about, "reproduced", reason, *p_values, looks=taken)
         if look.p_against < LEVEL:
-            reason = f"{told}: {_refuted(trials, look.p_against)}{at}"
+            doubt = _if_skewed(trials, look.p_against, against=True)
+            reason = f"{told}: {_refuted(trials, look.p_against)}{at}{doubt}"
             return Verdict(*about, "not reproduced", reason, *p_values, looks=taken)
     obstacles = [f"{trial.label}: {trial.obstacle}" for trial in trials if trial.obstacle]
     if obstacles:
@@ -237,6 +241,13 @@ def _decide(
     p_told = f"p = {look.p_for:.2g} for it and {look.p_against:.2g} against"
     reason = f"{told}: not decided, {p_told}{at}; {need}"
     return Verdict(*about, "inconclusive", reason, *p_values, needed, taken)
+
+
+def _far(groups: Sequence[Group]) -> str:
+    """The seeds that lie far from the others of their cell, which no test of means foresees."""
+    cells_ = {filled.cell.place: filled.far for group in groups for filled in group if filled.far}
+    told = (f"{place} seed {', '.join(map(str, far))}" for place, far in cells_.items())
+    return f"far from the other seeds: {'; '.join(told)}" if cells_ else ""
 
 
 def _advise(found: Verdict, paper: Paper, results: Results) -> Verdict:
@@ -267,6 +278,23 @@ def _filled(results: Results, cell: Cell) -> Filled | None:
         return results.fill(cell)
     except BadRequest:  # its experiment is yet to come, so it has no price
         return None
+
+
+def _if_skewed(trials: list[Trial], p_value: float, *, against: bool = False) -> str:
+    """What a verdict on one cell rests on, and whether it stands if its seeds' skew counts."""
+    alone = [trial for trial in trials if trial.alone and not trial.obstacle]
+    if not alone:
+        return ""
+    if against:
+        plain = min(bound.p_value(t.shift) for t in alone for bound in t.oppose)
+        skewed = min(max(b.p_value(t.shift), b.p_skewed(t.shift)) for t in alone for b in t.oppose)
+    else:
+        plain = max(bound.p_value(t.shift) for t in alone for bound in t.support)
+        skewed = max(bound.p_skewed(t.shift) for t in alone for bound in t.support)
+    corrected = min(1.0, skewed * (p_value / plain if plain else 1.0))
+    if corrected < LEVEL:
+        return ""
+    return f"; but not if the skew of these seeds counts: p = {corrected:.2g}"
 
 
 def _refuted(trials: list[Trial], p_against: float) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from ppr.config.identity import complete
 from ppr.errors import BadRequest
 from ppr.papers.cells import Resolve
-from ppr.papers.comparisons import p_above, p_below, welch
+from ppr.papers.comparisons import told_apart, welch
 from ppr.results.differences import differing, is_synthetic, of, sciences
 from ppr.results.metrics import flatten, metrics
 from ppr.results.select import named
@@ -113,6 +113,6 @@ def _contrast(metric: str, first: list[float], second: list[float]) -> Contrast:
     half_width = p_value = None
     if shift.testable:
         half_width = t_quantile(shift.freedom) * shift.error
-        p_value = 2 * min(p_above(shift, 0.0), p_below(shift, 0.0))
+        p_value = told_apart(shift)
     means = mean_interval(first), mean_interval(second)
     return Contrast(metric, *means, shift.estimate, half_width, p_value)

@@ -171,10 +171,16 @@ class Table(_Part):
             row=self.rows[row].value, column=self.columns[column].value
         )
 
-    def best_of(self, column: str, metric: str) -> Best:
-        """What is best of a column: as it says, as the table says, else as the metric is read."""
-        by_metric: Best = "min" if lower_is_better(metric) else "max"
-        return self.columns[column].best or self.best or by_metric
+    def best_of(self, row: str, column: str) -> tuple[Best, str]:
+        """What is best of a cell's column, and what its rivals have in common with it.
+
+        As the row, the column or the table says, and then all rows of the column are rivals; else
+        as the metric is read, among the rows of that metric.
+        """
+        if stated := self.rows[row].best or self.columns[column].best or self.best:
+            return stated, ""
+        metric = self.metric_of(row, column)
+        return ("min" if lower_is_better(metric) else "max"), metric.rpartition("/")[2]
 
     def settings_of(self, row: str, column: str) -> Settings:
         """A cell's: what its row or its column says of itself, untuned if either is."""

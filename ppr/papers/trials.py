@@ -6,7 +6,17 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ppr.papers.cells import Filled
-from ppr.papers.comparisons import LEVEL, Shift, one_sample, p_above, p_below, paired, welch
+from ppr.papers.comparisons import (
+    LEVEL,
+    Shift,
+    one_sample,
+    p_above,
+    p_above_skewed,
+    p_below,
+    p_below_skewed,
+    paired,
+    welch,
+)
 from ppr.papers.schema import Claim, Difference, Equal, Matches, Monotone, Ratio
 
 
@@ -20,6 +30,9 @@ class Bound:
     def p_value(self, shift: Shift) -> float:
         return (p_above if self.side == "above" else p_below)(shift, self.at)
 
+    def p_skewed(self, shift: Shift) -> float:
+        return (p_above_skewed if self.side == "above" else p_below_skewed)(shift, self.at)
+
     def distance(self, shift: Shift) -> float:
         """How far on its own side the estimate lies; negative on the other."""
         away = shift.estimate - self.at
@@ -32,7 +45,8 @@ class Trial:
 
     `name` is that of the cells, `label` has their values too, `found` how far they are apart, and
     `asked` what the claim wants of that. `opposite`: the shift below which the contrary of the
-    claim's own words is true, and not only its margin missed.
+    claim's own words is true, and not only its margin missed. `alone`: of one cell, whose skew
+    nothing cancels.
     """
 
     name: str
@@ -44,6 +58,7 @@ class Trial:
     asked: str
     opposite: float | None = None
     obstacle: str = ""
+    alone: bool = False
 
     def __str__(self) -> str:
         return f"{self.label}: {self.found}, {self.asked} asked"
@@ -82,7 +97,8 @@ def trial(claim: Claim, group: tuple[Filled, ...]) -> Trial:
         assert isinstance(claim, Ratio)
         return _ratio(claim, group)
     by_seed = isinstance(claim, Difference | Equal) and claim.paired
-    return replace(made, found=f"{made.found} seed by seed") if by_seed else made
+    made = replace(made, found=f"{made.found} seed by seed") if by_seed else made
+    return replace(made, alone=len(group) == 1)
 
 
 def _labels(

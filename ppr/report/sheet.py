@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from ppr.config.code import where
 from ppr.papers.cells import Filled, Results, cells
-from ppr.papers.schema import Paper, Table
+from ppr.papers.comparisons import leaders
+from ppr.papers.schema import Best, Paper, Table
 from ppr.results.metrics import flatten
 
 MOST_EXTRA_PLACES = 3
@@ -43,16 +45,23 @@ class Sheet:
         return any(row[column].cell.reported for row in self.places.values())
 
     def is_best(self, filled: Filled) -> bool:
-        """Whether the cell's mean is the best of its column's, of which there are several."""
-        means = [
-            row[filled.cell.column].interval.mean  # type: ignore[union-attr]
-            for row in self.places.values()
-            if row[filled.cell.column].interval
-        ]
-        best = self.table.best_of(filled.cell.column, filled.cell.metric)
-        if len(means) < 2 or filled.interval is None or best == "none":
-            return False
-        return filled.interval.mean == (max if best == "max" else min)(means)
+        """Whether the cell is the best of its column, or not told apart from it by its seeds."""
+        return filled.cell.row in self._leaders[filled.cell.column]
+
+    @cached_property
+    def _leaders(self) -> dict[str, set[str]]:
+        """Column -> its best rows, metric by metric; a closed form is no rival."""
+        found: dict[str, set[str]] = {column: set() for column in self.table.columns}
+        rivals: dict[tuple[str, Best, str], dict[str, list[float]]] = {}
+        for filled in self.cells:
+            cell = filled.cell
+            if filled.samples and not cell.is_theory:
+                key = cell.column, *self.table.best_of(cell.row, cell.column)
+                rivals.setdefault(key, {})[cell.row] = list(filled.samples.values())
+        for (column, best, _), samples in rivals.items():
+            if best != "none":
+                found[column] |= leaders(samples, best)
+        return found
 
 
 def fill(paper: Paper, name: str, results: Results) -> Sheet:
@@ -113,8 +122,9 @@ def notes(sheet: Sheet) -> Iterator[str]:
     unit = f" in {table.unit}" if table.unit else ""
     metrics = ", ".join(dict.fromkeys(filled.cell.metric for filled in sheet.cells))
     yield f"Scale: {table.scale}. Metric: {metrics}{unit}."
-    marked = "" if table.best == "none" else "; best marked"
-    yield f"Reproduced: mean ± 95 % confidence half-width, Student t over n seeds{marked}."
+    yield "Reproduced: mean ± 95 % confidence half-width, Student t over n seeds."
+    if any(map(sheet.is_best, sheet.cells)):
+        yield "Marked: the best of a column, and what its seeds do not tell apart from it (Welch)."
     if table.protocol:
         yield f"Protocol: {_list(table.protocol)}."
     yield from _recorded(sheet)

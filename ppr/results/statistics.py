@@ -1,4 +1,4 @@
-"""The mean over seeds and its 95 % confidence interval.
+"""The mean over seeds and its 95 % confidence interval, and the seeds that are unlike the others.
 
 Student's t for n independent normal samples of unknown variance:
     mean +- t(0.975, n - 1) * s / sqrt(n),   s^2 = sum (x - mean)^2 / (n - 1)
@@ -9,10 +9,19 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 CONFIDENCE = 0.95
+
+FAR = 10.0
+FAR_OF_FIVE = 20.0
+"""How many standard deviations from the median is far: of 100 normal cells one or fewer has such a
+seed, as `python benchmarks/verdicts.py` counts. Of five seeds the deviation is known less well."""
+LEAST_SPREAD = 1e-3
+"""Of the largest value: seeds that are all but equal have none that is far by the last digit."""
+MAD = 1.4826
+"""Standard deviations of a normal law in a median absolute deviation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +72,19 @@ def t_quantile(freedom: float, confidence: float = CONFIDENCE) -> float:
     from scipy.special import stdtrit  # scipy.stats takes seconds to import, this a tenth of it
 
     return float(stdtrit(freedom, (1 + confidence) / 2))
+
+
+def far_seeds(samples: Mapping[int, float]) -> list[int]:
+    """The seeds that lie far from the others, of five or more, as those that collapsed do.
+
+    By medians, which a few of them do not move: |x - median| beyond so many 1.4826 median |x -
+    median|, or beyond so many thousandths of the largest value where that is more.
+    """
+    if len(samples) < 5:
+        return []
+    middle = statistics.median(samples.values())
+    away = {seed: abs(value - middle) for seed, value in samples.items()}
+    least = LEAST_SPREAD * max(map(abs, samples.values()))
+    spread = max(MAD * statistics.median(away.values()), least)
+    bound = FAR_OF_FIVE if len(samples) == 5 else FAR
+    return sorted(seed for seed, distance in away.items() if distance > bound * spread)

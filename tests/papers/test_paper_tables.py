@@ -111,7 +111,7 @@ def test_terminal(papers: Path, root: Path) -> None:
     shown = invoke(ppr.cli.table, "mine").output
     (line,) = [line for line in shown.splitlines() if re.match(r"A & B\s{2,}", line)]
     assert re.split(r"\s{2,}", line) == [
-        "A & B", f"{A_SMALL} *", "90.5", "+0.5", "50.0 (n=1, no interval) *",
+        "A & B", f"{A_SMALL} *", "90.5", "+0.5", "50.0 (n=1, no interval)",
     ]  # fmt: skip
 
 
