@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 else:
     Word = click.ParamType  # generic since click 8.4 alone
 
-_EXPERIMENT = re.compile(r'^\{"summary": ?\{[^{}]{0,40}"experiment": ?"(\w+)"', re.MULTILINE)
+_EXPERIMENT = re.compile(
+    r'^\{(?:"like": ?"\w+", ?)?"summary": ?\{[^{}]{0,40}"experiment": ?"(\w+)"', re.MULTILINE
+)
 
 
 class Names(Word):

@@ -13,6 +13,8 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from huggingface_hub import constants
+
 from ppr.config.places import cache_root
 from ppr.data.card import Card
 from ppr.errors import BadRequest, RunFailed
@@ -30,10 +32,15 @@ def fetch(card: Card, folder: Path) -> None:
     """Fetch a card's originals and unpack them into `folder`, all of them or none.
 
     Raises:
-        BadRequest: an address cannot be reached.
+        BadRequest: an address cannot be reached, or HF_HUB_OFFLINE is set.
         RunFailed: what came is not the file that the card knows.
     """
     assert card.unpack is not None
+    if constants.HF_HUB_OFFLINE:
+        raise BadRequest(
+            f"{card.name}: not here, and HF_HUB_OFFLINE says to stay offline; run `ppr data fetch "
+            f"{card.name}` without it, or set PPR_DATA to a folder that has it"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as aside:
         there, made = Path(aside) / "originals", Path(aside) / "made"

@@ -67,13 +67,13 @@ class Gradients:
         Whether it can depends on the network: an image's pixels have a variance. So one row is
         tried, where there would be such a part.
         """
-        settings, split = self.settings, self.bench.dataset.train
+        settings = self.settings
         share = settings.batch_size // distributed.size() // settings.accumulate
         micro = min(settings.micro_batch or share, share)
         least = share % micro or micro
         if least * self.task.views > 1:
             return
-        first = torch.arange(1)
+        split, first = self.bench.dataset.train, torch.arange(1)
         rows: Any = split.inputs[:1] if isinstance(split, Split) else split.load(first)[0]
         parts = (rows, split.targets[:1], first)
         batch = Batch(*(part.to(self.device) for part in parts))

@@ -22,16 +22,20 @@ def refuse_request(values: Mapping[str, Any]) -> None:
     refuse_parts(engine["batch_size"], engine["devices"], engine["accumulate"])
     if values["data"]["synthetic"]:
         return
+    from ppr.data.source import ArraySource
+
     source = registry.make("dataset", node, None)
-    published = getattr(getattr(source, "card", None), "rows", {})
+    rows = getattr(getattr(source, "card", None), "rows", {})
     held = getattr(source, "validation", None)
     if not isinstance(held, int) or "of" in node:
         return  # what is made of another set knows its sizes only when it has it
-    if published.get("train") and engine["batch_size"] > (left := published["train"] - held):
-        raise BadRequest(
-            f"engine.batch_size={engine['batch_size']}: larger than the training split ({left})"
-        )
-    if engine["evaluate_every"] and not held and "validation" not in published:
+    if isinstance(source, ArraySource):  # others part what they hold in ways of their own
+        left = rows["train"] - held
+        if engine["batch_size"] > left:
+            raise BadRequest(
+                f"engine.batch_size={engine['batch_size']}: larger than the training split ({left})"
+            )
+    if engine["evaluate_every"] and not held and "validation" not in rows:
         raise BadRequest(no_validation(engine["evaluate_every"], node["name"]))
 
 

@@ -84,7 +84,6 @@ REFUSED = {
     "ce_digits loss=kd": ["family distillation", "'classify' takes classification", "focal"],
     "ce_digits loss=null": ["'classify' needs one"],
     "ce_digits dataset=digit_labels": ["'cross_entropy'", "gives several labels", "allowed: asl"],
-    "kd_digits dataset=digit_labels": ["'digit_labels' gives several labels", "anchors"],
     "ce_digits dataset=planar": ["takes images, not vectors", "mlp"],
     "ce_digits dataset=planar model=mlp augment=crop_flip": ["augment", "not vectors"],
     "ce_digits dataset=cora model=mlp": ["not nodes of a graph"],

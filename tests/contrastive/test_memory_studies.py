@@ -188,7 +188,7 @@ def test_memory_of_tiles_is_linear_and_of_the_matrix_is_not(study: Any) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["loss=ntxent"], "must be infonce"),
+        (["loss=siglip"], "must be infonce"),
         (["task.shards=51"], r"task\.shards=51: must be at most task\.pairs=50"),
         (["task.pairs=7"], r"task\.pairs=7"),
     ],

@@ -52,6 +52,7 @@ def address(tmp_path: Path) -> Iterator[str]:
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PPR_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("PPR_DATA", raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
 
 
 def card(url: str, sha: str = SHA) -> Card:

@@ -124,7 +124,7 @@ def test_a_path_that_slurm_would_read_otherwise_is_refused(ppr, fake_slurm, monk
         ("launcher.sbatch={wrap: 'touch x'}", "wrap: is ppr's own to set"),
         ("launcher.sbatch={open-mode: truncate}", "open-mode: is ppr's own to set"),
         ("launcher.sbatch={a b: c}", "'a b': must be an option's long name"),
-        ("launcher.time=99999999999999999999", "must be at most 4294967293 minutes"),
+        ("launcher.time=99999999999", "must be at most 4294967293 minutes"),
         ("launcher.setup=['if true; then']", "must be a whole command of bash ("),
     ],
 )

@@ -374,8 +374,7 @@ def test_an_odd_paper_does_not_fail_the_run(
     folder = run_path(tmp_path, "toy_fast", summary["variant"], 0)
     _print_result(summary, folder, before=False, synthetic=False)
     *_, last = capsys.readouterr().out.strip().splitlines()
-    assert last.startswith("(not held against its paper: ")
-    assert "toy.yaml: not YAML" in last
+    assert last.startswith("results: ")  # whose cells cannot be read has none of this run
 
 
 @pytest.mark.parametrize("synthetic", [True, False])

@@ -97,7 +97,8 @@ def test_ir_benchmark_reads_its_split(tmp_path, monkeypatch):
     folder = tmp_path / "ir_benchmark" / "gowalla"
     folder.mkdir(parents=True)
     source = ppr.build("dataset", "ir_benchmark", tmp_path, variant="gowalla")
-    with pytest.raises(BadRequest, match="not on the hub"):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(BadRequest, match="not here, and HF_HUB_OFFLINE"):
         source.load()
     head = "user_procid\titem_procid\n"
     (folder / "train.tsv").write_text(head + "0\t1\n2\t3\n1\t0\n")

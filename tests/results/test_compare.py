@@ -69,8 +69,8 @@ def test_two_experiments(root: Path) -> None:
     assert re.search(r"^experiment +toy_fast +toy_slow$", shown, re.MULTILINE)
     assert not re.search(r"^seed ", shown, re.MULTILINE)
     assert re.search(r"^classifier/top1 .*± .*n=2.* -0\.\d+ ± ", shown, re.MULTILINE)
-    assert "a mean of toy_fast (n=2)" in shown
-    assert "b mean of toy_slow (n=2)" in shown
+    assert "a toy_fast (n=2)" in shown
+    assert "b toy_slow (n=2)" in shown
 
 
 def test_two_runs(root: Path) -> None:
@@ -78,7 +78,7 @@ def test_two_runs(root: Path) -> None:
     shown = invoke("compare", first, second).output
     assert re.search(r"^seed +0 +1$", shown, re.MULTILINE)
     assert "one seed a side has no spread" in shown
-    assert "train/loss" in shown
+    assert "training loss" in shown
     short = "/".join(Path(second).parts[-3:])
     assert invoke("compare", first, short, "--no-curves").output in shown
 

@@ -79,7 +79,7 @@ def test_an_unreadable_config_is_a_problem(root):
     found = select(scan(root), ["loss=supcon"])
     assert len(found.records) == 4
     assert [p.path for p in found.problems] == [file.parent]
-    assert found.problems[0].reason.startswith("config.yaml: not YAML")
+    assert found.problems[0].reason.startswith("config.yaml:2: not YAML")
 
 
 @pytest.mark.parametrize(
@@ -212,6 +212,7 @@ def test_the_runs_of_a_sweep(root):
     folder.mkdir(parents=True)
     point = {"words": [], "experiment": "toy", "variant": VARIANT, "seed": 1, "run_id": "0" * 10}
     record = {"words": [], "points": [point], "plugins": [], "config_dirs": []}
+    record["submissions"] = [{"time": "", "launcher": {"name": "local"}, "jobs": {"local": [0]}}]
     (folder / "sweep.json").write_text(json.dumps(record))
     for sweep in ("last", "ab"):
         runs = json.loads(run_cli(root, "--sweep", sweep, "--json").output)["runs"]
