@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shlex
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ppr.commands import command_line
 from ppr.config.compose import Config
 from ppr.config.yaml_files import dump_yaml
 from ppr.engine import distributed
@@ -212,7 +212,7 @@ def write_request(config: Config, bench: Bench) -> dict[str, Any]:
     """Write what is asked for and what it is run with, which is returned."""
     folder, environment = bench.folder, environment_of(config, bench.device)
     write_atomic(folder / tree.CONFIG, dump_yaml(config.values))
-    command = shlex.join(["ppr", "run", *config.overrides])
+    command = command_line("run", *config.overrides)
     write_json(folder / tree.REQUEST, {"overrides": list(config.overrides), "command": command})
     write_json(folder / tree.ENVIRONMENT, environment)
     return environment

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ppr.cli.words import DATASET
+from ppr.commands import command_line
 from ppr.data import hub
 from ppr.data.sources import described, sources
 from ppr.display.terminal import print_table
@@ -91,7 +92,8 @@ def check(names: tuple[str, ...], root: str | None, as_json: bool) -> None:
         if place is not None:
             findings += check_source(source, place)
         elif names:
-            raise BadRequest(f"{name}: not on this machine; get it with `ppr data fetch {name}`")
+            fetch = command_line("data", "fetch", name)
+            raise BadRequest(f"{name}: not on this machine; get it with `{fetch}`")
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:

@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 import ppr
+from ppr.commands import begin
 from ppr.errors import BadRequest, PprError, choices
 from ppr.streams import lost, steady_streams
 
@@ -68,6 +70,8 @@ class LazyGroup(click.Group):
 def _add_plugins(ctx: click.Context, option: click.Parameter, paths: tuple[Path, ...]) -> None:
     from ppr.config.places import add_config_dir
 
+    typed = ctx.get_parameter_source("plugin") == ParameterSource.COMMANDLINE
+    begin(map(str, paths) if typed else ())
     for path in paths:
         ppr.add_plugin(path)
         if (path / "configs").is_dir():

@@ -10,6 +10,7 @@ from string import Template
 
 import click
 
+from ppr.commands import command_line, note
 from ppr.config import places
 from ppr.config.places import RESERVED
 from ppr.errors import BadRequest, choices
@@ -62,12 +63,12 @@ def command(kind: str, name: str, family: str | None, into: Path | None, room: s
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         click.echo(path)
-    plugin = f" --plugin {into}" if into else ""
     if kind == "paper":
-        own = f" --config-dir {into}/configs" if into else ""
-        click.echo(f"then: ppr reproduce{own} {name} --dry-run")
+        note([("--config-dir", f"{into}/configs")] if into else [])
+        click.echo(f"then: {command_line('reproduce', name, '--dry-run')}")
     else:
-        click.echo(f"then: ppr{plugin} run {_use(stem, name)}")
+        note([("--plugin", str(into))] if into else [])
+        click.echo(f"then: {command_line('run', *_use(stem, name).split())}")
 
 
 def skeleton_of(kind: str, family: str | None) -> str:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
+from ppr.commands import note
 from ppr.config.places import add_config_dir
 
 
 def _add(ctx: click.Context, option: click.Parameter, folders: tuple[Path, ...]) -> None:
+    note(("--config-dir", str(folder)) for folder in folders)
     for folder in folders:
         add_config_dir(folder)
 

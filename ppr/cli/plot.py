@@ -11,6 +11,7 @@ import click
 from ppr.cli import options
 from ppr.cli.papers import resolve
 from ppr.cli.words import DRAWN
+from ppr.commands import command_line
 from ppr.display.plot import Panel, draw, save
 from ppr.display.terminal import count
 from ppr.errors import BadRequest, choices
@@ -78,7 +79,8 @@ def _table(word: str, seen: Scan) -> Panel | None:
         raise BadRequest(f"{word}: the table has no axis to be drawn along; ppr table prints it")
     panel = axis_panel(fill(paper, name, Results(resolve, seen)))
     if panel is None:
-        raise BadRequest(f"{word}: none of its runs is here; ppr reproduce {word} does them")
+        does = command_line("reproduce", word)
+        raise BadRequest(f"{word}: none of its runs is here; {does} does them")
     return panel
 
 

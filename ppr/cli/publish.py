@@ -10,6 +10,7 @@ import click
 from ppr.cli import options
 from ppr.cli.papers import resolve
 from ppr.cli.words import PAPER
+from ppr.commands import command_line
 from ppr.display.terminal import count
 from ppr.errors import BadRequest
 from ppr.papers.board import fill_tables
@@ -49,7 +50,7 @@ def command(slug: str, to: Path | None, root: str | None) -> None:
     tables, problems = fill_tables(paper, Results(resolve, seen))
     records = records_of((cell for cells in tables.values() for cell in cells), seen)
     if not records:
-        nothing = f"{slug}: no finished run behind its cells; ppr reproduce {slug}"
+        nothing = f"{slug}: no finished run behind its cells; {command_line('reproduce', slug)}"
         raise BadRequest(problems[0] if problems else nothing)
     for problem in problems:
         click.echo(f"ppr: left out: {problem}", err=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from ppr.cli.paper import print_verdicts
 from ppr.cli.papers import resolve
 from ppr.cli.table import print_sheet
 from ppr.cli.words import TABLE, WORDS
+from ppr.commands import command_line
 from ppr.display.terminal import Cell, count, print_table
 from ppr.errors import BadRequest
 from ppr.papers.board import fill_tables
@@ -137,7 +137,7 @@ def _print_older(name: str, cells: Sequence[Filled]) -> None:
     if runs:
         which = dict.fromkeys(each for found in runs.values() for each in found)
         told = ", ".join(map(where, which))
-        again = f"ppr reproduce {name} --renew runs them again"
+        again = f"{command_line('reproduce', name, '--renew')} runs them again"
         click.echo(f"  {count(len(runs), 'run')} done with other code of {told}; {again}")
 
 
@@ -152,7 +152,7 @@ def _print_missing(plan: Agenda) -> None:
 
 
 def _command(config: Config) -> str:
-    return shlex.join(["ppr", "run", *config.overrides])
+    return command_line("run", *config.overrides)
 
 
 def _run_all(plan: Agenda, root: Path, words: Sequence[str]) -> int:

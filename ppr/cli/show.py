@@ -9,6 +9,7 @@ import click
 
 from ppr import registry
 from ppr.cli.words import COMPONENT
+from ppr.commands import command_line
 from ppr.config import places, usage
 from ppr.config.fit import FAMILIES, fitting
 from ppr.errors import BadRequest, choices
@@ -105,5 +106,6 @@ def _show_experiment(name: str, as_json: bool) -> None:
     if papers:
         click.echo(f"  {'papers':<10} {', '.join(papers)}")
     click.echo(f"  {'file':<10} {files[name]}")
-    click.echo(f"\nppr run experiment={name} --cfg    prints the whole config")
-    click.echo(f"ppr run experiment={name}          runs it")
+    run = command_line("run", f"experiment={name}")
+    click.echo(f"\n{run} --cfg    prints the whole config")
+    click.echo(f"{run}          runs it")

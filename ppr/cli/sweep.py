@@ -136,7 +136,7 @@ def logs(sweep: str | None, run: int | None, root: str | None, lines: int) -> No
         raise BadRequest(f"run {run}: sweep {found.id} has runs 0 to {len(points) - 1}")
     wanted = [i for i, p in points.items() if (p.state == "failed" if run is None else i == run)]
     if not wanted:
-        click.echo(f"sweep {found.id}: no run has failed; ppr sweep logs {found.id} RUN")
+        click.echo(f"sweep {found.id}: no run has failed; {found.command('logs')} RUN")
     for index in wanted:
         click.echo(f"==> {found.label(index)}: {points[index].log}")
         click.echo(_tail(points[index].log, lines), nl=False)

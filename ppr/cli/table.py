@@ -11,6 +11,7 @@ import click
 from ppr.cli import options
 from ppr.cli.papers import resolve
 from ppr.cli.words import TABLE
+from ppr.commands import command_line
 from ppr.display.plot import draw
 from ppr.display.terminal import Cell, print_table
 from ppr.errors import BadRequest, choices
@@ -54,7 +55,7 @@ def command(*, name: str, form: str, fragment: bool, runs: bool, root: str | Non
     paper = load(slug, folders())
     if not paper.tables:
         raise BadRequest(
-            f"paper {slug!r} has no tables yet; ppr paper {slug} shows what is planned"
+            f"paper {slug!r} has no tables yet; {command_line('paper', slug)} shows what is planned"
         )
     if table and table not in paper.tables:
         raise BadRequest(f"{name}: no table {table!r}; {choices(table, paper.tables)}")

@@ -14,6 +14,7 @@ from ppr.cli.paper import print_verdicts
 from ppr.cli.papers import composed
 from ppr.cli.table import print_sheet
 from ppr.cli.words import PAPER
+from ppr.commands import command_line
 from ppr.display.terminal import Cell, count, print_table
 from ppr.errors import BadRequest, PprError
 from ppr.papers.cache import Variants
@@ -69,7 +70,7 @@ def command(slugs: tuple[str, ...], rerun: int | None, sample_seed: int, root: s
     run = [checked for checked in found if checked.records or checked.off]
     if not run:
         told = next((line for checked in found for line in checked.told), "")
-        nothing = f"no finished run behind its cells; ppr reproduce {chosen[0] if chosen else ''}"
+        nothing = f"no finished run behind its cells; {command_line('reproduce', *chosen[:1])}"
         raise BadRequest(f"{', '.join(slugs) or 'all papers'}: {told or nothing}")
     alone = len(slugs) == 1
     if alone:
@@ -78,7 +79,7 @@ def command(slugs: tuple[str, ...], rerun: int | None, sample_seed: int, root: s
             click.echo(line)
     for each in run:
         for line in each.old:
-            again = f"ppr reproduce {each.paper.slug} --renew"
+            again = command_line("reproduce", each.paper.slug, "--renew")
             click.echo(f"OLD  {each.paper.slug}: {line}; {again}")
     off = [line if alone else f"{each.paper.slug}: {line}" for each in run for line in each.off]
     if rerun:

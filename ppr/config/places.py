@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ppr import registry
+from ppr import commands, registry
 from ppr.errors import BadRequest
 from ppr.paths import expanded
 
@@ -40,14 +40,21 @@ class Extensions:
 
     plugins: tuple[str, ...] = ()
     config_dirs: tuple[str, ...] = ()
+    given: tuple[tuple[str, str], ...] = ()
+    """As the command line named them, for the commands that are printed."""
 
     @classmethod
     def present(cls) -> Extensions:
         """Those of this process, for the processes that go on with its work."""
-        return cls(tuple(map(str, registry.plugin_files())), tuple(map(str, _own_folders)))
+        return cls(
+            tuple(map(str, registry.plugin_files())),
+            tuple(map(str, _own_folders)),
+            commands.given(),
+        )
 
     def add(self) -> None:
         """Have them in this process too."""
+        commands.note(self.given)
         for path in self.plugins:
             registry.add_plugin(path)
         for folder in self.config_dirs:

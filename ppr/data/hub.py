@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ppr.commands import command_line
 from ppr.config.places import data_root
 from ppr.data.card import Card
 from ppr.data.originals import fetch as fetch_originals
@@ -112,8 +113,8 @@ def fetch(card: Card, folder: Path | None, root: Path | None = None) -> Place:
         reason = str(error).strip().split("\n", 1)[0].removeprefix("Got: ")
         raise BadRequest(
             f"{card.name}: {_looked(card, root)}; {card.hub} could not be had from the hub "
-            f"({reason}); run `ppr data fetch {card.name}` where there is internet, "
-            f"or set PPR_DATA to a folder that has it"
+            f"({reason}); run `{command_line('data', 'fetch', card.name)}` where there is "
+            f"internet, or set PPR_DATA to a folder that has it"
         ) from None
     return _fetched("cache" if folder is None else "mirror", card, Path(got))
 

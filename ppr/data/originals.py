@@ -15,6 +15,7 @@ from pathlib import Path
 
 from huggingface_hub import constants
 
+from ppr.commands import command_line
 from ppr.config.places import cache_root
 from ppr.data.card import Card
 from ppr.errors import BadRequest, RunFailed
@@ -68,9 +69,10 @@ def _one(card: Card, name: str, folder: Path) -> Path:
     except OSError as error:  # what requests raises
         cause = getattr(error.args[0] if error.args else None, "reason", error)  # urllib3's
         reason = str(cause).strip().split("\n", 1)[0]
+        fetch = command_line("data", "fetch", card.name)
         raise BadRequest(
-            f"{card.name}: {original.url} could not be had ({reason}); run `ppr data fetch "
-            f"{card.name}` where there is internet, or set PPR_DATA to a folder that has it"
+            f"{card.name}: {original.url} could not be had ({reason}); run `{fetch}` where there "
+            "is internet, or set PPR_DATA to a folder that has it"
         ) from None
     return Path(got)
 

@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import ppr
+from ppr.commands import command_line
 from ppr.doctor.finding import Finding, State
 from ppr.engine.processor import processor_name
 from ppr.errors import PprError
@@ -204,4 +205,6 @@ def data() -> Iterator[Finding]:
     get = "the others: ppr data fetch NAME" if missing else ""
     yield Finding("data sets", "ok", says, get)
     for name, where in broken.items():
-        yield Finding(name, "warning", where, f"ppr data fetch {name}, or copy it again")
+        yield Finding(
+            name, "warning", where, f"{command_line('data', 'fetch', name)}, or copy it again"
+        )

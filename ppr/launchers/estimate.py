@@ -17,6 +17,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from ppr.commands import command_line
 from ppr.config.compose import Config
 from ppr.config.places import Extensions, data_root
 from ppr.engine.bench import Bench, Watcher
@@ -143,7 +144,8 @@ def _check_data(bench: Bench) -> None:
         return
     source = bench.build("dataset", data_root(data["root"]))
     if hasattr(source, "find") and source.find() is None:
-        raise RunFailed(f"its data is not here; ppr data fetch {bench.values['dataset']['name']}")
+        fetch = command_line("data", "fetch", bench.values["dataset"]["name"])
+        raise RunFailed(f"its data is not here; {fetch}")
 
 
 class _Clock(Watcher):

@@ -21,6 +21,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ppr.commands import command_line
 from ppr.config.compose import Config
 from ppr.config.places import Extensions
 from ppr.engine.interrupts import StopRequest, stop_on_signal
@@ -96,7 +97,7 @@ class Job:
         from ppr.launchers.attempt import attempt
 
         (config,) = self.configs.values()
-        print(f"ppr run {' '.join(config.overrides)}", flush=True)
+        print(command_line("run", *config.overrides), flush=True)
         try:
             attempt(config, PlainWatcher(), force=self.force)
         except Interrupted as error:

@@ -177,7 +177,9 @@ def _run_search(plan: Plan, sweep: Sweep, quiet: bool, as_json: bool) -> int:
     jobs = under_way(sweep) - {LOCAL}
     if jobs:
         if not (quiet or as_json):
-            click.echo(f"sweep {sweep.id}: {count(len(jobs), 'job')} under way; ppr sweep status")
+            click.echo(
+                f"sweep {sweep.id}: {count(len(jobs), 'job')} under way; {sweep.command('status')}"
+            )
         return 0
     worker = Worker(sweep.folder, sweep.search, plan.space)
     with worker.lock:

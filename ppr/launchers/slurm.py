@@ -127,7 +127,7 @@ class Slurm:
             arrays = ", ".join(dict.fromkeys(job.split("_")[0] for job in jobs))
             click.echo(order.describe(1))
             click.echo(f"submitted as {count(len(jobs), 'job')} of SLURM: {arrays}")
-            click.echo(f"  ppr sweep status {sweep.id}")
+            click.echo(f"  {sweep.command('status')}")
         return 0
 
     def _submit(self, order: Order) -> dict[str, Sequence[int]]:

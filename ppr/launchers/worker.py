@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from ppr.commands import command_line
 from ppr.config.compose import Config
 from ppr.config.places import Extensions
 from ppr.streams import steady_streams
@@ -82,7 +83,7 @@ def _run(config: Config, log: Path, force: bool, watcher: Any) -> tuple[Any, ...
     from ppr.results.failure import reason
     from ppr.results.lock import RunBusy
 
-    print(f"ppr run {' '.join(config.overrides)}", flush=True)
+    print(command_line("run", *config.overrides), flush=True)
     try:
         return "finished", attempt(config, watcher, force=force, patient=False)
     except RunBusy as error:
@@ -128,7 +129,7 @@ def _run_together(
             _tell(channel, "finished", number, outcome)
 
     for config in configs:
-        print(f"ppr run {' '.join(config.overrides)}", flush=True)
+        print(command_line("run", *config.overrides), flush=True)
     try:
         attempt_together(configs, watcher, ended, force=force)
     except Interrupted as error:

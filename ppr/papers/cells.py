@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from ppr.commands import command_line
 from ppr.errors import BadRequest, choices
 from ppr.papers.records import edited, outdated
 from ppr.papers.schema import Paper, Table, Value
@@ -120,9 +121,9 @@ class Filled:
         missing = self.missing_seeds
         if not missing:
             return ""
-        words = shlex.join(self.cell.overrides)
-        many = "-m " if len(missing) > 1 else ""
-        return f"ppr run {many}{words} seed={','.join(map(str, missing))}"
+        many = ["-m"] if len(missing) > 1 else []
+        seeds = f"seed={','.join(map(str, missing))}"
+        return command_line("run", *many, *self.cell.overrides, seeds)
 
 
 def cells(name: str, table: Table) -> list[Cell]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from ppr.commands import command_line
 from ppr.config.code import where
 from ppr.papers.cells import Filled, Results, cells
 from ppr.papers.comparisons import leaders
@@ -163,9 +164,10 @@ def _older(sheet: Sheet) -> Iterator[str]:
     runs = [changed for filled in sheet.cells for changed in filled.older.values()]
     older = dict.fromkeys(each for changed in runs for each in changed)
     if older:
+        renew = command_line("reproduce", f"{sheet.paper.slug}/{sheet.name}", "--renew")
         yield (
             f"{OLDER} Recorded with other code of {', '.join(map(where, older))} than today's; "
-            f"ppr reproduce {sheet.paper.slug}/{sheet.name} --renew runs these again."
+            f"{renew} runs these again."
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ppr.commands import command_line
 from ppr.papers.cache import papers_using
 from ppr.papers.cells import Filled, Results, cells, refer
 from ppr.papers.files import folders, load
@@ -35,7 +36,7 @@ def verdict_line(
         against = _against(filled, _tolerance(paper, filled))
         said = f"reported {reported(filled)}, {said}, {against}"
     return (
-        f"{cell.row}, {cell.column}: {said}; ppr table {paper.slug}/{cell.name} "
+        f"{cell.row}, {cell.column}: {said}; {command_line('table', f'{paper.slug}/{cell.name}')} "
         f"({len(filled.samples)} of {filled.asked} seeds)"
     )
 

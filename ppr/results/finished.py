@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ppr.commands import command_line
 from ppr.config.compose import Config
 from ppr.config.inputs import input_config
 from ppr.errors import RunFailed
@@ -30,7 +30,7 @@ def finished_summary(config: Config) -> dict[str, Any] | None:
     try:
         return read_summary(folder)
     except RunFailed as error:
-        again = shlex.join(["ppr", "run", *config.overrides, "--force"])
+        again = command_line("run", *config.overrides, "--force")
         raise RunFailed(f"{folder}: {error}; to run it again: {again}") from None
 
 
@@ -49,6 +49,6 @@ def input_folder(values: Mapping[str, Any], name: str) -> Path:
     config = input_config(values, name)
     folder = run_directory(config)
     if finished_summary(config) is None:
-        command = shlex.join(["ppr", "run", *config.overrides])
+        command = command_line("run", *config.overrides)
         raise RunFailed(f"inputs.{name}: {folder} is not finished; {command}")
     return folder

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import logging
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ppr.commands import command_line
 from ppr.config.compose import Config
 from ppr.config.places import Extensions
 from ppr.errors import BadRequest, RunFailed, choices
@@ -114,10 +114,10 @@ class Sweep(Record):
 
     def command(self, name: str) -> str:
         """The words of `ppr sweep NAME` for this sweep."""
-        words = ["ppr", "sweep", name, self.id]
-        if tree.results_root().resolve() != self.root:
-            words += ["--results", str(self.root)]
-        return shlex.join(words)
+        elsewhere = tree.results_root().resolve() != self.root
+        return command_line(
+            "sweep", name, self.id, *(["--results", str(self.root)] if elsewhere else [])
+        )
 
     def run_folder(self, index: int) -> Path:
         point = self.points[index]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from typing import Any
 import click
 
 from ppr import registry
+from ppr.commands import command_line
 from ppr.config.compose import Config
 
 _PATIENCE = 30.0
@@ -98,7 +98,7 @@ def _report(follower: _Follower, seconds: float) -> None:
     """A line if a follower has not sent everything, nor does in so many seconds."""
     reason = _ended(follower, seconds)
     if reason:
-        later = f"ppr track {shlex.quote(str(follower.folder))} {_words(follower.node)}"
+        later = command_line("track", str(follower.folder), *_words(follower.node))
         click.echo(f"ppr: warning: {reason}; the run is not affected; later: {later}", err=True)
 
 
@@ -117,13 +117,13 @@ def _ended(follower: _Follower, seconds: float) -> str:
     return said or (f"{follower.node['name']}: its process ended with {code}" if code else "")
 
 
-def _words(node: Mapping[str, Any]) -> str:
+def _words(node: Mapping[str, Any]) -> list[str]:
     """A tracker's config node as words of a command."""
     fields = registry.describe("tracker", node["name"]).fields
     given = {key: value for key, value in node.items() if key in fields}
     changed = {key: value for key, value in given.items() if value != fields[key].default}
     words = [f"tracker.{key}={_hydra(value)}" for key, value in changed.items()]
-    return shlex.join([f"tracker={node['name']}", *words])
+    return [f"tracker={node['name']}", *words]
 
 
 def _hydra(value: Any) -> str:

@@ -13,7 +13,7 @@ import ppr
 
 HOME = Path(ppr.__file__).parent
 ORDER = (
-    "errors fields paths urls streams registry config results",
+    "errors fields paths urls streams commands registry config results",
     "graphs data models losses optimizers schedules augment samplers mixups decoding scaling",
     "engine",
     "evaluators",
