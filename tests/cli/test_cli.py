@@ -18,6 +18,7 @@ import yaml
 from click.testing import CliRunner
 
 from ppr import registry
+from ppr.cli.list import summaries
 from ppr.cli.main import COMMANDS, cli, main
 from ppr.config import places, usage
 from ppr.config.yaml_files import read_yaml
@@ -279,6 +280,12 @@ def test_every_option_names_a_component_and_only_its_fields(kind):
         spec = registry.describe(kind, node.pop("name"))
         assert set(node) <= set(spec.fields), option
         assert usage.headline(path) or spec.summary
+
+
+@pytest.mark.parametrize("kind", ["experiment", *registry.KINDS])
+def test_every_line_of_the_list_says_in_words_what_it_is(kind):
+    for name, said in summaries(kind).items():
+        assert re.match(r"[^/.\s]+[ :]", said), (name, said)  # and no address or file
 
 
 def test_build_is_the_python_face():
