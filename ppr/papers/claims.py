@@ -281,16 +281,14 @@ def _filled(results: Results, cell: Cell) -> Filled | None:
 
 
 def _if_skewed(trials: list[Trial], p_value: float, *, against: bool = False) -> str:
-    """What a verdict on one cell rests on, and whether it stands if its seeds' skew counts."""
-    alone = [trial for trial in trials if trial.alone and not trial.obstacle]
-    if not alone:
+    """Said of a verdict that does not stand if the skew of its seeds counts."""
+    tested = [trial for trial in trials if trial.lopsided and not trial.obstacle]
+    if not tested:
         return ""
-    if against:
-        plain = min(bound.p_value(t.shift) for t in alone for bound in t.oppose)
-        skewed = min(max(b.p_value(t.shift), b.p_skewed(t.shift)) for t in alone for b in t.oppose)
-    else:
-        plain = max(bound.p_value(t.shift) for t in alone for bound in t.support)
-        skewed = max(bound.p_skewed(t.shift) for t in alone for bound in t.support)
+    bounds = [(t.shift, b) for t in tested for b in (t.oppose if against else t.support)]
+    worst = min if against else max
+    plain = worst(bound.p_value(shift) for shift, bound in bounds)
+    skewed = worst(max(b.p_value(shift), b.p_skewed(shift)) for shift, b in bounds)
     corrected = min(1.0, skewed * (p_value / plain if plain else 1.0))
     if corrected < LEVEL:
         return ""

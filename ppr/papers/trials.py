@@ -45,8 +45,8 @@ class Trial:
 
     `name` is that of the cells, `label` has their values too, `found` how far they are apart, and
     `asked` what the claim wants of that. `opposite`: the shift below which the contrary of the
-    claim's own words is true, and not only its margin missed. `alone`: of one cell, whose skew
-    nothing cancels.
+    claim's own words is true, and not only its margin missed. `lopsided`: of one cell, or of two
+    that are weighed unlike, so that no skew of the one cancels the other's.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Trial:
     asked: str
     opposite: float | None = None
     obstacle: str = ""
-    alone: bool = False
+    lopsided: bool = False
 
     def __str__(self) -> str:
         return f"{self.label}: {self.found}, {self.asked} asked"
@@ -98,7 +98,7 @@ def trial(claim: Claim, group: tuple[Filled, ...]) -> Trial:
         return _ratio(claim, group)
     by_seed = isinstance(claim, Difference | Equal) and claim.paired
     made = replace(made, found=f"{made.found} seed by seed") if by_seed else made
-    return replace(made, alone=len(group) == 1)
+    return replace(made, lopsided=len(group) == 1)
 
 
 def _labels(
@@ -133,6 +133,7 @@ def _ratio(claim: Ratio, group: tuple[Filled, ...]) -> Trial:
         found=f"{number(mean / base)} times" if base else "no ratio to 0",
         asked=f"at {'most' if claim.at_most is not None else 'least'} {number(factor)} times",
         obstacle=_obstacle(shift),
+        lopsided=True,
     )
     below = one_sample(second)
     clear = below.testable and p_above(below, 0.0) < LEVEL

@@ -80,7 +80,7 @@ def test_it_takes_off_two_fifths_of_the_false_verdicts_on_exponential_seeds() ->
     assert left < 0.6 * len(plain) / 2000
 
 
-def test_a_verdict_on_one_cell_says_if_it_rests_on_no_skew() -> None:
+def test_a_verdict_says_if_it_rests_on_no_skew() -> None:
     claim = {"test": "less", "cells": ["t.A.x"], "than": 1}
     skewed = verdict(claim, {"a_x": [0.1, 0.15, 0.2, 0.25, 0.8]})
     assert skewed.outcome == "reproduced"
