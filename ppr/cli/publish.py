@@ -16,6 +16,7 @@ from ppr.errors import BadRequest
 from ppr.papers.board import fill_tables
 from ppr.papers.cells import Results
 from ppr.papers.files import find, folders, load
+from ppr.results import attestations
 from ppr.results.tree import results_root, scan
 
 
@@ -39,7 +40,7 @@ def command(slug: str, to: Path | None, root: str | None) -> None:
       ppr publish supcon --to results
 
     Every command reads such files in the results tree just as it reads live runs. A run whose
-    record does not verify is refused.
+    record does not verify is refused. What runs done again have shown of them goes with them.
     """
     from ppr.papers.index import write_index
     from ppr.papers.publish import publish, records_of
@@ -56,6 +57,11 @@ def command(slug: str, to: Path | None, root: str | None) -> None:
         click.echo(f"ppr: left out: {problem}", err=True)
     file = (to or where) / f"{slug}.jsonl"
     size = publish(records, file)
+    known = {record.summary["digest"] for record in records}
+    carried = [each for each in seen.attestations if each.record in known]
+    if to and carried:
+        there = [record.summary.get("digest") for record in scan(to).records]
+        attestations.add(to, carried, there)
     own = find(slug, folders())
     if os.access(own.parent, os.W_OK):
         write_index(own)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +28,7 @@ from ppr.results.tree import results_root, scan
 
 if TYPE_CHECKING:
     from ppr.papers.verify import Checked
-    from ppr.results.tree import Record
+    from ppr.results.tree import Record, Scan
 
 STYLES = {"identical": "green", "within": "green", "outside": "red"}
 
@@ -36,15 +37,25 @@ STYLES = {"identical": "green", "within": "green", "outside": "red"}
 @click.argument("slugs", type=PAPER, metavar="[PAPER]...", nargs=-1)
 @click.option("--rerun", type=click.IntRange(min=1), metavar="N", help="Do N of the runs again.")
 @click.option("--sample-seed", default=0, show_default=True, help="Chooses the runs to do again.")
+@click.option("--attest", is_flag=True, help="Do runs again whose components' code has changed.")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, help="Of these, runs at a time.")
 @options.results
 @options.config_dir
-def command(slugs: tuple[str, ...], rerun: int | None, sample_seed: int, root: str | None) -> int:
+def command(
+    slugs: tuple[str, ...],
+    rerun: int | None,
+    sample_seed: int,
+    attest: bool,
+    jobs: int,
+    root: str | None,
+) -> int:
     """Check every record behind papers' tables, of all papers if none is named.
 
     \b
       ppr verify
       ppr verify supcon
       ppr verify supcon --rerun 2
+      ppr verify --attest --jobs 2
 
     A record must fit its digest (over results, config, code and environment), its config must hash
     to its variant, the cells must have the seeds that their table states, the words of a cell must
@@ -56,8 +67,17 @@ def command(slugs: tuple[str, ...], rerun: int | None, sample_seed: int, root: s
     alone: --rerun holds a sample of the runs against their own records. On the processor and
     versions that a run was recorded with it must give the same bits; elsewhere, or where the record
     names no processor, it may differ by what other instruction sets have been seen to make of it.
+
+    That code has changed says nothing of the numbers: --attest does the fewest and fastest runs
+    again that have all the changes of their experiment's components, and keeps what came of each
+    beside the records. Where it is the same, cells are no longer marked. One that gives other bits
+    than its record is done with the code of the record's commit too: what differs then on one
+    machine, the code has changed. Broken off, the same command goes on.
     """
-    from ppr.papers.verify import check
+    from ppr.papers.verify import check, misattested
+
+    if attest and rerun:
+        raise BadRequest("--attest chooses its runs, --rerun draws them: give one of the two")
 
     where = folders()
     files = find_all(where)
@@ -67,6 +87,11 @@ def command(slugs: tuple[str, ...], rerun: int | None, sample_seed: int, root: s
     seen = scan(results_root(root))
     own = Variants(composed, shipped=False)
     found = [check(read(files[slug]), files[slug], seen, own) for slug in chosen]
+    failed: list[str] = []
+    if attest:
+        failed = _attest(found, seen, results_root(root), jobs)
+        seen = scan(results_root(root))
+        found = [check(read(files[slug]), files[slug], seen, own) for slug in chosen]
     run = [checked for checked in found if checked.records or checked.off]
     if not run:
         told = next((line for checked in found for line in checked.told), "")
@@ -82,6 +107,7 @@ def command(slugs: tuple[str, ...], rerun: int | None, sample_seed: int, root: s
             again = command_line("reproduce", each.paper.slug, "--renew")
             click.echo(f"OLD  {each.paper.slug}: {line}; {again}")
     off = [line if alone else f"{each.paper.slug}: {line}" for each in run for line in each.off]
+    off += [*misattested(seen), *failed]
     if rerun:
         off += _rerun([record for each in run for record in each.records], rerun, sample_seed)
     for line in off:
@@ -90,6 +116,11 @@ def command(slugs: tuple[str, ...], rerun: int | None, sample_seed: int, root: s
     cells = sum(len(filled) for each in run for filled in each.filled.values())
     name = slugs[0] if alone else count(len(run), "paper")
     said = f"{name}: {count(records, 'record')} behind {count(cells, 'cell')} verified"
+    shown = [cell for each in run for filled in each.filled.values() for cell in filled]
+    if older := sum(bool(cell.older) for cell in shown):
+        said += f", {older} of other code"
+    if attested := sum(bool(cell.attested) and not cell.older for cell in shown):
+        said += f", {attested} of other code that gives the same numbers"
     click.echo(f"{said}, {count(len(off), 'thing')} off" if off else said)
     return 1 if off else 0
 
@@ -102,6 +133,38 @@ def _print_tables(checked: Checked, results: Results) -> None:
     if verdicts:
         print_verdicts(verdicts)
     click.echo()
+
+
+def _attest(found: Sequence[Checked], seen: Scan, root: Path, jobs: int) -> list[str]:
+    """Do runs again whose components are of other code, keep what comes of each; what cannot be."""
+    from ppr.launchers.plan import about
+    from ppr.launchers.pool import make_slots
+    from ppr.papers.attest import attest, choose
+    from ppr.papers.attested import Attested
+    from ppr.results.attestations import add
+
+    cells = [cell for each in found for filled in each.filled.values() for cell in filled]
+    chosen = choose(cells, Attested(seen))
+    seconds = sum(each.seconds for each in chosen)
+    time = f": {about(seconds, jobs)} by their records" if chosen else ""
+    click.echo(f"{count(len(chosen), 'run')} to do again{time}")
+    digests = [record.summary["digest"] for record in seen.records if "digest" in record.summary]
+    os.environ.update(make_slots(jobs, [])[0])  # the share of the cores, for the processes
+    failed = []
+    with tempfile.TemporaryDirectory(prefix="ppr-attest-") as folder:
+        for at, each in enumerate(attest(chosen, Path(folder), jobs), start=1):
+            place = f"[{at}/{len(chosen)}]"
+            if isinstance(each, str):
+                failed.append(each)
+                click.echo(f"{place} {each}")
+                continue
+            add(root, [each], digests)
+            moved = each.metrics if each.control is None else each.control
+            fate = f"other values: {', '.join(moved)}" if moved else "the same bits"
+            if each.metrics and each.control == {}:
+                fate += " as its own commit gives here"
+            click.echo(f"{place} {each.experiment}/{each.variant}/seed={each.seed}: {fate}")
+    return failed
 
 
 def _rerun(records: Sequence[Record], number: int, seed: int) -> list[str]:

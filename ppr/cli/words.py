@@ -188,11 +188,11 @@ def _tables() -> Iterator[str]:
 
 def _recorded() -> list[str]:
     """The experiments that have runs in the results tree."""
-    from ppr.results.tree import results_root
+    from ppr.results.tree import published_files, results_root
 
     root = results_root()
     live = [path.name for path in root.glob("[!.]*") if path.is_dir()]
-    texts = (path.read_text(encoding="utf-8") for path in root.glob("[!.]*.jsonl"))
+    texts = (path.read_text(encoding="utf-8") for path in published_files(root))
     # A run's summary comes first in its line, and the experiment early in that.
     published = (name for text in texts for name in _EXPERIMENT.findall(text))
     return sorted({*live, *published})

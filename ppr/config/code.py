@@ -65,10 +65,11 @@ def recorded(summary: Mapping[str, Any]) -> dict[str, str]:
 
 def outdated(recorded: Mapping[str, str]) -> list[str]:
     """Which of the components that a record names are of other code today, or no longer there."""
-    return [each for each, then in recorded.items() if then != _today(each)]
+    return [each for each, then in recorded.items() if then != today(each)]
 
 
-def _today(each: str) -> str | None:
+def today(each: str) -> str | None:
+    """The digest of a component; None of one that is no longer there."""
     try:
         return digest(each)
     except BadRequest:

@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Literal
 
 from ppr.config.compose import Config
-from ppr.config.inputs import needed
 from ppr.config.schema import check_config
 from ppr.papers.records import label
 from ppr.results.metrics import measured
@@ -52,8 +51,6 @@ def rerun(record: Record, root: Path) -> Record:
     values = check_config(record.config())
     values |= {"results": {"root": str(root)}, "tracker": None, "launcher": None}
     config = Config(values, (), ())
-    for each in needed(config):
-        execute(each)
     execute(config)
     path = run_path(root, config.experiment, config.variant, config.seed)
     return next(found for found in scan(root).records if found.path == path)

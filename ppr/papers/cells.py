@@ -11,7 +11,8 @@ from functools import cached_property
 
 from ppr.commands import command_line
 from ppr.errors import BadRequest, choices
-from ppr.papers.records import edited, outdated
+from ppr.papers.attested import Attested, Changes
+from ppr.papers.records import edited
 from ppr.papers.schema import Paper, Table, Value
 from ppr.results.metrics import metrics
 from ppr.results.statistics import Interval, far_seeds, mean_interval
@@ -64,7 +65,9 @@ class Cell:
 class Filled:
     """A cell with its finished runs. `samples`: seed -> value, in the table's unit.
 
-    `older`: seed -> the components of which its run is of other code than today's, if any.
+    `older`: seed -> the components of which its run is of other code than today's, if any, each
+    with what a run done again gave instead, empty where none was.
+    `attested`: seed -> those of other code that gives the same numbers, with how that is known.
     """
 
     cell: Cell
@@ -75,7 +78,8 @@ class Filled:
     notes: tuple[str, ...]
     undefined: frozenset[int] = frozenset()
     """Seeds whose runs are done and have no such metric, as that of a bin that none falls into."""
-    older: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    older: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+    attested: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
 
     @cached_property
     def interval(self) -> Interval | None:
@@ -109,6 +113,7 @@ class Filled:
             samples={seed: value for seed, value in self.samples.items() if seed < seeds},
             undefined=frozenset(seed for seed in self.undefined if seed < seeds),
             older={seed: found for seed, found in self.older.items() if seed < seeds},
+            attested={seed: found for seed, found in self.attested.items() if seed < seeds},
         )
 
     @property
@@ -144,6 +149,7 @@ class Results:
         self._records: dict[tuple[str, str], list[Record]] = {}
         self._edits: dict[tuple[str, str, int], str] = {}
         self._problems = scan.problems
+        self.attested = Attested(scan)
         for record in scan.records:
             self._records.setdefault((record.experiment, record.variant), []).append(record)
 
@@ -176,7 +182,7 @@ class Results:
         used, samples, notes, beyond = [], {}, [], []
         lacking: set[str] = set()
         undefined: list[int] = []
-        older = {}
+        changes: dict[int, Changes] = {}
         for record in self._records.get((experiment, variant), []):
             where = f"{experiment}/{variant}/seed={record.seed}"
             if record.state != "finished":
@@ -200,12 +206,15 @@ class Results:
                 continue
             used.append(record)
             samples[record.seed] = known[cell.metric] * cell.table.factor
-            if changed := outdated(record, cell.metric):
-                older[record.seed] = changed
+            changes[record.seed] = self.attested.changes(record, cell.metric)
         if lacking and not samples and cell.metric not in self._measured:
-            message = f"no metric {cell.metric!r} in its runs; {choices(cell.metric, lacking)}"
-            raise BadRequest(f"tables.{cell.place}: {message}")
-        found = tuple(used), samples, (), frozenset(undefined), older
+            raise BadRequest(
+                f"tables.{cell.place}: no metric {cell.metric!r} in its runs; "
+                f"{choices(cell.metric, lacking)}"
+            )
+        older = {seed: found.older for seed, found in changes.items() if found.older}
+        same = {seed: found.same for seed, found in changes.items() if found.same}
+        found = tuple(used), samples, (), frozenset(undefined), older, same
         filled = Filled(cell, experiment, variant, *found)
         asked = filled.asked
         beyond += [seed for seed in (*samples, *undefined) if seed >= asked]

@@ -8,8 +8,11 @@
     a published run that no cell asks for
     an index that leads a cell elsewhere
 
-marks the cells that were recorded with other code of a component than today's, which is nothing
-amiss with the record, and cannot find a number that was changed together with the digest over it,
+an attestation that was edited, or is not of the record that it names
+
+marks the cells that were recorded with other code of a component than today's, unless a run done
+again has shown that this gives the same numbers (ppr/papers/attested.py): nothing is amiss with
+such a record. It cannot find a number that was changed together with the digest over it,
 for a digest is no signature. That takes `rerun`: the run is done again and held against its own
 record (ppr/papers/again.py).
 """
@@ -19,13 +22,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from ppr.config.code import where
+from ppr.display.terminal import count
 from ppr.errors import BadRequest
+from ppr.papers.attested import misfit
 from ppr.papers.cache import indexed
 from ppr.papers.cells import Cell, Filled, Resolve, Results, cells
 from ppr.papers.records import faults, label
 from ppr.papers.schema import Paper
+from ppr.results.attestations import FILE
 from ppr.results.tree import Problem, Record, Scan
 
 _NAMED = 3
@@ -37,7 +44,7 @@ class Checked:
     """What was found of one paper.
 
     `off`: what is amiss; `old`: the cells of older code, which are what they say they are; `told`:
-    what is worth a line, and no more.
+    what is worth a line, and no more, as are cells of older code that gives the same numbers.
     `filled`: the cells of each table that could be filled, from sound records alone.
     """
 
@@ -75,7 +82,15 @@ def check(paper: Paper, file: Path, seen: Scan, resolve: Resolve) -> Checked:
             elif _key(record) in asked:
                 told.append(f"{label(record)}: in no cell, for the tables ask for fewer seeds")
     off += _misled(file, results, shown)
-    old = list(_older(shown))
+    old = [
+        f"{many} recorded with other code of {where(each)}{says and f'; a run done again {says}'}"
+        f": {which}"
+        for each, says, many, which in _changed(shown, "older")
+    ]
+    told += [
+        f"{many}: code of {each} has changed since; a run done again {says}: {which}"
+        for each, says, many, which in _changed(shown, "attested")
+    ]
     used = {label(record) for cell in shown for record in cell.records}
     return Checked(paper, filled, [r for r in behind if label(r) in used], off, old, told)
 
@@ -125,13 +140,24 @@ def _misled(file: Path, results: Results, shown: Sequence[Filled]) -> Iterator[s
             yield f"{cell.cell.place}: the index says {'/'.join(said)}, its words are {is_now}"
 
 
-def _older(shown: Sequence[Filled]) -> Iterator[str]:
-    """The cells that show numbers of older code than today's, a line for each such code."""
-    places: dict[str, list[str]] = {}
+def misattested(seen: Scan) -> Iterator[str]:
+    """What is amiss with the attestations of a tree, a line each."""
+    yield from (str(problem) for problem in seen.problems if problem.path.name == FILE)
+    records = {r.summary.get("digest"): r for r in seen.records if r.state == "finished"}
+    for each in seen.attestations:
+        if (record := records.get(each.record)) and (why := misfit(each, record)):
+            yield f"{FILE}: {each.experiment}/{each.variant}/seed={each.seed}: {why}"
+
+
+def _changed(
+    shown: Sequence[Filled], field: Literal["older", "attested"]
+) -> Iterator[tuple[str, str, str, str]]:
+    """Each other code behind cells, what a run done again gave, how many cells, and which."""
+    places: dict[tuple[str, str], list[str]] = {}
     for cell in shown:
-        for each in dict.fromkeys(each for found in cell.older.values() for each in found):
-            places.setdefault(each, []).append(cell.cell.place)
-    for each, found in places.items():
+        seeds: Mapping[int, Mapping[str, str]] = getattr(cell, field)
+        for pair in dict.fromkeys(pair for found in seeds.values() for pair in found.items()):
+            places.setdefault(pair, []).append(cell.cell.place)
+    for (each, says), found in places.items():
         which = ", ".join(found[:_NAMED]) + (", …" if len(found) > _NAMED else "")
-        many = f"{len(found)} cells" if len(found) > 1 else "1 cell"
-        yield f"{many} recorded with other code of {where(each)}: {which}"
+        yield each, says, count(len(found), "cell"), which

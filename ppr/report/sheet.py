@@ -163,11 +163,13 @@ def _older(sheet: Sheet) -> Iterator[str]:
     """Which code the marked cells were recorded with an older state of, and what renews them."""
     runs = [changed for filled in sheet.cells for changed in filled.older.values()]
     older = dict.fromkeys(each for changed in runs for each in changed)
+    said = dict.fromkeys(says for changed in runs for says in changed.values() if says)
     if older:
         renew = command_line("reproduce", f"{sheet.paper.slug}/{sheet.name}", "--renew")
+        told = f" A run done again {'; '.join(said)}." if said else ""
         yield (
             f"{OLDER} Recorded with other code of {', '.join(map(where, older))} than today's; "
-            f"{renew} runs these again."
+            f"{renew} runs these again.{told}"
         )
 
 

@@ -2,6 +2,7 @@
 
     <root>/<experiment>/<variant>/seed=<n>/     a live run
     <root>/<name>.jsonl                         published runs, a line each (published.py)
+    <root>/attestations.jsonl                   runs done again with later code (attestations.py)
 
 Reading trusts nothing. What is torn, edited by hand, of another schema, not finite or not where it
 says it is becomes a `Problem`; it is never averaged in, and never stops the rest being read.
@@ -22,6 +23,8 @@ from typing import Any, Literal
 from ppr.config.yaml_files import read_yaml
 from ppr.errors import BadRequest, RunFailed
 from ppr.paths import expanded
+from ppr.results import attestations
+from ppr.results.attestations import Attestation
 from ppr.results.files import parse_json, read_object
 from ppr.results.lock import HOLDER, LOCK, RunBusy, claim, is_held
 from ppr.results.metrics import metrics, value
@@ -31,8 +34,8 @@ from ppr.results.summary import SCHEMA, SUMMARY, check_summary, read_summary
 __all__ = [
     "CHECKPOINTS", "CONFIG", "ENVIRONMENT", "FAILURE", "HOLDER", "LOCK", "METRICS", "PRUNED",
     "REQUEST", "SCHEMA", "SUMMARY", "TIMING", "Problem", "Record", "RunBusy", "Scan", "State",
-    "claim", "metrics", "read_config", "record_digest", "records", "results_root", "run_path",
-    "scan", "state", "value",
+    "claim", "metrics", "published_files", "read_config", "record_digest", "records",
+    "results_root", "run_path", "scan", "state", "value",
 ]  # fmt: skip
 
 CONFIG = "config.yaml"
@@ -117,6 +120,7 @@ class Scan:
 
     records: list[Record]
     problems: list[Problem]
+    attestations: list[Attestation] = field(default_factory=list)
 
 
 def results_root(root: str | Path | None = None) -> Path:
@@ -182,7 +186,13 @@ def scan(root: str | Path) -> Scan:
             reason = f"{name} is published with other results in {known.source}"
             problems.append(Problem(item.source, reason))
     found.sort(key=_key)
-    return Scan(found, problems)
+    attested: list[Attestation] = []
+    for each in attestations.read(Path(root)):
+        if isinstance(each, Attestation):
+            attested.append(each)
+        else:
+            problems.append(Problem(Path(root) / attestations.FILE, each))
+    return Scan(found, problems, attested)
 
 
 def _key(record: Record) -> tuple[str, str, int]:
@@ -234,8 +244,13 @@ def _read_run(path: Path, experiment: str, variant: str, seed: int) -> Record:
     return Record(experiment, variant, seed, path, "finished", summary, path)
 
 
+def published_files(root: Path) -> list[Path]:
+    """The files of published runs in a results tree."""
+    return sorted(path for path in root.glob("[!.]*.jsonl") if path.name != attestations.FILE)
+
+
 def _published(root: Path) -> Iterator[Record | Problem]:
-    for path in sorted(root.glob("[!.]*.jsonl")):
+    for path in published_files(root):
         try:
             lines = path.read_bytes().splitlines()
         except OSError as error:
