@@ -21,7 +21,7 @@ from ppr.results.finished import finished_summary, is_finished
 if TYPE_CHECKING:
     import torch
 
-_PACKAGES = ("torch", "torchvision", "numpy", "datasets", "hydra-core", "torchmetrics")
+_PACKAGES = ("torch", "torchvision", "numpy", "datasets", "hydra-core", "scikit-learn")
 _SHOWN_VARIABLES = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "PYTHONHASHSEED")
 
 

@@ -6,8 +6,8 @@ Guo et al., On Calibration of Modern Neural Networks, https://arxiv.org/abs/1706
     NLL = -1/n * sum_i log p(y_i | x_i)
 
 with B_m the samples whose top probability falls in the m-th of `bins` equal parts of [0, 1].
-torchmetrics computes ECE, with bins [lo, hi) where the authors' code (gpleiss/temperature_scaling)
-has (lo, hi]. Beside it
+The bins are [lo, hi), the last [lo, 1], as torchmetrics has them; the authors' code
+(gpleiss/temperature_scaling) has (lo, hi]. Beside it
 
     adaptive ECE     the same with bins of equally many samples, in the order of their confidence
     classwise ECE    1/C * sum_k sum_m |B_mk|/n * |share of class k in B_mk - mean p_k in B_mk|,
@@ -35,7 +35,6 @@ import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 from torch.nn import functional as F
-from torchmetrics.functional.classification import multiclass_calibration_error
 
 from ppr.engine.subject import Subject
 from ppr.fields import Count
@@ -71,10 +70,11 @@ class Calibration:
         logits, target = subject.logits(subject.target_split, WHERE)
         probabilities = logits.softmax(1)
         confidence, predicted = probabilities.max(1)
-        excess = confidence - (predicted == target).float()
+        right = (predicted == target).float()
+        excess = confidence - right
         of_class = (probabilities - F.one_hot(target, logits.shape[1])).T
         metrics = {
-            "ece": self._ece(logits, target),
+            "ece": expected_error(confidence, right, self.bins),
             "nll": F.cross_entropy(logits, target).item(),
             "adaptive_ece": adaptive_error(confidence, excess, self.bins),
             "classwise_ece": binned(probabilities.T, of_class, self.bins)
@@ -88,7 +88,9 @@ class Calibration:
         if self.temperature:
             scale = fitted_temperature(*subject.logits("validation", WHERE))
             metrics["temperature"] = scale
-            metrics["scaled_ece"] = self._ece(logits / scale, target)
+            scaled, likeliest = (logits / scale).softmax(1).max(1)
+            right = (likeliest == target).float()
+            metrics["scaled_ece"] = expected_error(scaled, right, self.bins)
             metrics["scaled_nll"] = F.cross_entropy(logits / scale, target).item()
         if self.reliability:
             gaps = -binned(confidence[None], excess[None], self.bins)[0]
@@ -98,14 +100,20 @@ class Calibration:
                     metrics[f"reliability_{number}"] = (gap / share).item()
         return metrics
 
-    def _ece(self, logits: Tensor, target: Tensor) -> float:
-        # torchmetrics puts a probability of exactly 1 in a bin of its own, one more than `bins`.
-        below_one = 1 - torch.finfo(logits.dtype).eps
-        probabilities = logits.softmax(dim=1).clamp(max=below_one)
-        ece: Tensor = multiclass_calibration_error(
-            probabilities, target, logits.shape[1], n_bins=self.bins
+
+def expected_error(confidence: Tensor, right: Tensor, bins: int) -> float:
+    """ECE of confidences [n] in [0, 1], and of whether each was right [n], 0 or 1."""
+    edges = torch.linspace(0, 1, bins + 1, dtype=confidence.dtype, device=confidence.device)
+    places = torch.bucketize(confidence, edges[1:-1], right=True)
+    held, sure, correct = (
+        torch.zeros(bins, dtype=confidence.dtype, device=confidence.device).scatter_add_(
+            0, places, each
         )
-        return ece.item()
+        for each in (torch.ones_like(confidence), confidence, right)
+    )
+    # Means before their difference: the numbers recorded with torchmetrics, to the last bit.
+    gaps = (correct / held - sure / held).nan_to_num().abs()
+    return (gaps * (held / held.sum())).sum().item()
 
 
 def binned(at: Tensor, values: Tensor, bins: int) -> Tensor:

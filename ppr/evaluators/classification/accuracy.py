@@ -1,8 +1,7 @@
-"""Top-1 and top-5 accuracy, as every evaluator of class scores reports them; and ranks."""
+"""Top-1 and top-5 accuracy, as every evaluator of class scores reports them."""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 
@@ -19,13 +18,3 @@ def top_accuracies(scores: Tensor, target: Tensor, *, largest_k: int = 5) -> dic
     return {
         f"top{k}": ((k - above) / equal.double()).clamp(0, 1).sum().item() / len(target) for k in ks
     }
-
-
-def ranks(scores: Tensor) -> Tensor:
-    """Scores of any shape as numbers in [0, 1] of the same order, equal where they are equal.
-
-    For torchmetrics, which takes others for logits, whose sigmoid makes ties of large ones.
-    """
-    known, places = torch.unique(scores, return_inverse=True)
-    shares: Tensor = places.double() / max(1, len(known) - 1)
-    return shares

@@ -3,7 +3,7 @@
     AP = sum_n (R_n - R_{n-1}) P_n
 
 over all thresholds of the foreground's probability 1 - p_0, P and R precision and recall: the area
-under the curve without interpolation, as torchmetrics computes it. Unlike accuracy, it says
+under the curve without interpolation, as scikit-learn computes it. Unlike accuracy, it says
 something where one sample in a thousand is foreground. (COCO's AP is also one of boxes.)
 
 Metric, a fraction of 1: `ap`.
@@ -16,11 +16,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from torchmetrics.functional.classification import binary_average_precision
+from sklearn.metrics import average_precision_score
 
 from ppr.engine.subject import Subject
 from ppr.errors import BadRequest
-from ppr.evaluators.classification.accuracy import ranks
 from ppr.registry import component
 
 WHERE = "evaluator.average_precision"
@@ -36,10 +35,10 @@ class AveragePrecision:
     def __call__(self, subject: Subject) -> dict[str, float]:
         subject.class_count(WHERE)
         logits, target = subject.logits(subject.target_split, WHERE)
-        foreground = (target != 0).long()
+        foreground = target != 0
         if not foreground.any():
             raise BadRequest(f"{WHERE}: the {subject.target_split} split has no class but 0")
         # By the odds of the foreground: their order is that of 1 - p_0, which ends at 1.
         scores = logits.double()
         odds = scores[:, 1:].logsumexp(1) - scores[:, 0]
-        return {"ap": binary_average_precision(ranks(odds), foreground).item()}
+        return {"ap": float(average_precision_score(foreground.cpu().numpy(), odds.cpu().numpy()))}

@@ -3,8 +3,7 @@
     AP_k = mean over the positives of label k of the precision at their rank by the label's logit
     mAP  = mean of AP_k over the labels with a positive in the split
 
-torchmetrics computes AP without interpolation, tied scores as one step (as scikit-learn's
-average_precision_score).
+AP is scikit-learn's: without interpolation, tied scores as one step.
 
 Where a sample has one class, that is its one label.
 
@@ -19,13 +18,12 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-import torch
+import numpy as np
+from sklearn.metrics import average_precision_score
 from torch.nn.functional import one_hot
-from torchmetrics.functional.classification import binary_average_precision
 
 from ppr.engine.subject import Subject
 from ppr.errors import BadRequest
-from ppr.evaluators.classification.accuracy import ranks
 from ppr.registry import component
 
 WHERE = "evaluator.multilabel"
@@ -43,17 +41,17 @@ class MultiLabel:
         logits, target = subject.logits(subject.target_split, WHERE)
         if target.dim() == 1:
             target = one_hot(target, logits.shape[1])
-        scores, labels = ranks(logits), (target > 0.5).long()
+        scores, labels = logits.cpu().numpy(), (target > 0.5).cpu().numpy()
         found = labels.any(0)
         if not found.any():
             raise BadRequest(f"{WHERE}: no label of the {subject.target_split} split is positive")
         each = [
-            binary_average_precision(*pair)
-            for pair in zip(scores.T[found], labels.T[found], strict=True)
+            average_precision_score(*pair)
+            for pair in zip(labels.T[found], scores.T[found], strict=True)
         ]
-        micro = binary_average_precision(scores.flatten(), labels.flatten())
+        micro = average_precision_score(labels.ravel(), scores.ravel())
         return {
-            "map": torch.stack(each).mean().item(),
-            "micro_ap": micro.item(),
-            "positives": labels.double().mean().item(),
+            "map": float(np.mean(each)),
+            "micro_ap": float(micro),
+            "positives": float(labels.mean()),
         }
