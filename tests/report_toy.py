@@ -57,6 +57,7 @@ def papers(folder: Path) -> Path:
         "cells": [f"a b.High.column {HOSTILE}", f"a b.{HOSTILE}.column {HOSTILE}"],
     }
     never = claim | {"cells": ["a b.Empty.second", "a b.High.second"]}
+    check = {**claim, "kind": "identity", "test": "exact", "at_least": 0.0, "precision": 0.0}
     text = {
         "method": HOSTILE,
         "claims_in_words": [HOSTILE],
@@ -68,7 +69,7 @@ def papers(folder: Path) -> Path:
             "title": HOSTILE, "year": 2020, "family": "family<&>", "kind": HOSTILE,
             "url": "javascript:alert(1)", "code": "https://example.org/?a=1&b=\"'>", **text,
             "findings": {"outcome": HOSTILE},
-            "tables": {"a b": table}, "claims": {"greater": claim, "never": never},
+            "tables": {"a b": table}, "claims": {"greater": claim, "never": never, "check": check},
         }, sort_keys=False),
         encoding="utf-8",
     )  # fmt: skip

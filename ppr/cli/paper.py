@@ -21,12 +21,30 @@ from ppr.papers.board import fill_tables
 from ppr.papers.cells import Filled, Results
 from ppr.papers.claims import Verdict, judge
 from ppr.papers.files import find, folders, load
+from ppr.papers.kinds import (
+    UNTUNED,
+    Outcome,
+    described,
+    is_untuned,
+    named,
+    sentences,
+    summary,
+    tally,
+)
 from ppr.papers.looks import duration
-from ppr.papers.schema import SCALES, Paper
+from ppr.papers.schema import KINDS, SCALES, Paper
 from ppr.results.metrics import metrics
 from ppr.results.tree import results_root, scan
 
-STYLES = {"reproduced": "green", "not reproduced": "red", "inconclusive": "yellow"}
+_COLOURS: dict[Outcome, str] = {
+    "reproduced": "green", "not reproduced": "red", "inconclusive": "yellow"
+}  # fmt: skip
+STYLES = {
+    named(kind, outcome) + beside: style
+    for kind in KINDS
+    for outcome, style in _COLOURS.items()
+    for beside in ("", f", {UNTUNED}")
+}
 
 
 @click.command(name="paper")
@@ -50,7 +68,14 @@ def command(*, slug: str, root: str | None, as_json: bool) -> None:
     if as_json:
         shown: dict[str, Any] = paper.model_dump(mode="json", exclude_none=True)
         shown |= {
-            "verdicts": [asdict(verdict) for verdict in verdicts],
+            "verdicts": [
+                {
+                    **asdict(verdict),
+                    "kind": paper.claims[verdict.claim].kind,
+                    "untuned": is_untuned(paper, verdict.claim),
+                }
+                for verdict in verdicts
+            ],
             "experiments": sorted({cell.experiment for cell in filled}),
             "files": files,
             "cost": costs,
@@ -60,7 +85,7 @@ def command(*, slug: str, root: str | None, as_json: bool) -> None:
         return
     _print_reference(paper)
     if verdicts:
-        print_verdicts(verdicts)
+        print_verdicts(paper, verdicts)
     if paper.tables:
         _print_tables(paper)
     _print_texts(paper)
@@ -93,7 +118,7 @@ def _print_texts(paper: Paper) -> None:
         "method": paper.method,
         "also described as": paper.second_reading,
         "compared with": paper.baseline,
-        "claims in words": paper.claims_in_words,
+        "claims in words": sentences(paper),
         "check": paper.check,
         "trial": [f"{key}: {value}" for key, value in trial if isinstance(value, str)],
         "at paper scale": paper.paper_scale,
@@ -129,11 +154,17 @@ def _print_tables(paper: Paper) -> None:
     print_table(["table", "scale", "cells", "seeds", "reported", "title"], rows)
 
 
-def print_verdicts(verdicts: list[Verdict]) -> None:
-    """The claims, each with its verdict and what that rests on."""
+def print_verdicts(paper: Paper, verdicts: list[Verdict]) -> None:
+    """The claims, findings first, each with its verdict and what that rests on; then the counts."""
+    verdicts = sorted(verdicts, key=lambda v: KINDS.index(paper.claims[v.claim].kind))
     click.echo()
-    rows: list[list[Cell]] = [[v.claim, v.scale, v.outcome, v.says] for v in verdicts]
-    print_table(["claim", "scale", "verdict", "says"], rows, styles=STYLES)
+    rows: list[list[Cell]] = [
+        [v.claim, paper.claims[v.claim].kind, v.scale, described(paper, v), v.says]
+        for v in verdicts
+    ]
+    print_table(["claim", "kind", "scale", "verdict", "says"], rows, styles=STYLES)
+    for scale, counts in tally(paper, verdicts).items():
+        click.echo(f"{scale} scale: {summary(counts)}")
     for verdict in verdicts:
         if verdict.outcome != "not run":
             click.echo(_wrapped(f"{verdict.claim}: {verdict.reason}", "  "))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from ppr.display.terminal import print_table
 from ppr.papers.board import Standing, board
 from ppr.papers.cache import Variants
 from ppr.papers.files import folders
+from ppr.papers.kinds import added, findings, others, summary
 from ppr.results.tree import results_root
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ resolve = Variants(composed)
 def command(*, family: str | None, root: str | None, as_json: bool) -> None:
     """List every paper: family, what is implemented, scale reached, verdicts.
 
+    Findings are the paper's sentences; `contradicted` counts claims against it, `checks` what only
+    a bug could break.
+
     \b
       ppr papers --family contrastive
       ppr papers --json
@@ -57,14 +61,20 @@ def command(*, family: str | None, root: str | None, as_json: bool) -> None:
             paper.family or None,
             implemented(standing) if paper.title else "cannot be read",
             standing.reached,
-            counts(standing.verdicts),
+            _by_scale(standing),
+            others(added(standing.verdicts.values()), "against") or None,
+            others(added(standing.verdicts.values()), "identity") or None,
         ]
         for paper, standing in found
     ]
-    print_table(["paper", "year", "family", "implemented", "reached", "verdicts"], rows)
+    head = ["paper", "year", "family", "implemented", "reached"]
+    print_table([*head, "findings", "contradicted", "checks"], rows)
     done = sum(bool(standing.scales) for _, standing in found)
     planned = sum(bool(paper.title) for paper, _ in found) - done
     click.echo(f"{done + planned} papers, {done} implemented, {planned} planned")
+    for scale in sorted({scale for _, standing in found for scale in standing.verdicts}):
+        counts = added(standing.verdicts.get(scale, {}) for _, standing in found)
+        click.echo(f"{scale} scale: {summary(counts)}")
     for paper, standing in found:
         if standing.problem:
             click.echo(f"{paper.slug}: {standing.problem}")
@@ -74,11 +84,11 @@ def implemented(standing: Standing) -> str:
     return ", ".join(standing.scales) or "planned"
 
 
-def counts(verdicts: Mapping[str, Mapping[str, int]]) -> str | None:
+def _by_scale(standing: Standing) -> str | None:
     """A desk-scale verdict never stands for a paper-scale one, so they are counted apart."""
     shown = [
-        f"{scale}: " + ", ".join(f"{count} {outcome}" for outcome, count in found.items())
-        for scale, found in verdicts.items()
-        if found
+        f"{scale}: {told}"
+        for scale, counts in standing.verdicts.items()
+        if (told := findings(counts))
     ]
     return "; ".join(shown) or None

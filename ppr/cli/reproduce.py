@@ -247,5 +247,5 @@ def _print_outcome(paper: Paper, tables: Sequence[str], root: Path) -> int:
             code = 1
     verdicts = judge(paper, results)
     if verdicts:
-        print_verdicts(verdicts)
+        print_verdicts(paper, verdicts)
     return code

@@ -131,7 +131,7 @@ def _print_tables(checked: Checked, results: Results) -> None:
             print_sheet(fill(checked.paper, name, results))
     verdicts = judge(checked.paper, results)
     if verdicts:
-        print_verdicts(verdicts)
+        print_verdicts(checked.paper, verdicts)
     click.echo()
 
 

@@ -31,12 +31,12 @@ class Standing:
 
     `scales`: those of the tables whose experiments are there; `reached`: the largest of a table
     that has a run in every cell.
-    `verdicts`: scale -> outcome -> how many claims.
+    `verdicts`: scale -> kind of claim -> outcome -> how many, as `ppr.papers.kinds` counts them.
     """
 
     scales: tuple[str, ...] = ()
     reached: str | None = None
-    verdicts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    verdicts: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
     problem: str | None = None
 
 
@@ -95,6 +95,7 @@ def standing(path: Path, results: Results) -> tuple[Standing, list[str]]:
     """A paper's standing worked out, and the experiments that its cells name."""
     from ppr.papers.cells import cells
     from ppr.papers.claims import judge
+    from ppr.papers.kinds import tally
     from ppr.papers.schema import SCALES
 
     paper = read(path)
@@ -112,14 +113,10 @@ def standing(path: Path, results: Results) -> tuple[Standing, list[str]]:
         for name, found in filled.items()
         if all(cell.samples for cell in found)
     }
-    verdicts: dict[str, dict[str, int]] = {}
-    for verdict in judge(paper, results):
-        counted = verdicts.setdefault(verdict.scale, {})
-        counted[verdict.outcome] = counted.get(verdict.outcome, 0) + 1
     return Standing(
         scales=tuple(scale for scale in SCALES if scale in ready),
         reached=max(full, key=SCALES.index, default=None),
-        verdicts=verdicts,
+        verdicts=tally(paper, judge(paper, results)),
         problem=problems[0] if problems else None,
     ), experiments
 

@@ -29,17 +29,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from ppr.errors import BadRequest
 from ppr.papers.cells import Cell, Filled, Results, cells, refer
 from ppr.papers.comparisons import LEVEL, POWER, holm, seeds_needed
+from ppr.papers.kinds import Outcome
 from ppr.papers.looks import Group, Look, at_look, looks, price, wanting
 from ppr.papers.schema import Claim, Exact, Matches, Monotone, Paper
 from ppr.papers.trials import Bound, Trial, trial
-
-Outcome = Literal["reproduced", "not reproduced", "inconclusive", "not run"]
-OUTCOMES: tuple[Outcome, ...] = ("reproduced", "not reproduced", "inconclusive", "not run")
 
 
 @dataclass(frozen=True)

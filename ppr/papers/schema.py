@@ -22,8 +22,8 @@ from ppr.results.metrics import lower_is_better
 SCALES = ("desk", "paper")
 Scale = Literal["desk", "paper"]
 Settings = Literal["paper", "tuned", "untuned", "none"]
-KINDS = ("finding", "identity", "against")
-Kind = Literal["finding", "identity", "against"]
+Kind = Literal["finding", "against", "identity"]
+KINDS: tuple[Kind, ...] = ("finding", "against", "identity")
 TESTS = ("greater", "less", "equal", "matches", "monotone", "exact", "ratio")
 
 

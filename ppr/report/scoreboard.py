@@ -8,8 +8,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ppr.papers.board import Standing
-from ppr.papers.claims import OUTCOMES
 from ppr.papers.files import Reference
+from ppr.papers.kinds import Counts, added, findings, others, summary
 from ppr.papers.schema import SCALES
 from ppr.report.formats import md
 
@@ -24,6 +24,12 @@ Written by `ppr report --scoreboard`; not to be edited by hand. Verdicts are tho
 that a paper's file states, tested on the runs in this folder. A desk-scale verdict (minutes on a
 laptop, small real data or exact settings) never stands for a paper-scale one (the paper's own data
 and length). `ppr paper NAME` shows one paper, `ppr reproduce NAME` runs what is missing of it.
+
+A *finding* is a sentence that could have come out otherwise with the code right; it is *untuned*
+where it compares rows whose settings are neither tuned by a grid that the file states nor the
+paper's own. A claim *against* contradicts the paper or its released code. A *check* is one that
+only a bug could break (a formula against itself, arithmetic, trained against untrained), and says
+nothing of the paper. The three are counted apart.
 """
 
 
@@ -40,12 +46,9 @@ def ordered(board: Sequence[Row]) -> list[Row]:
     )
 
 
-def total(board: Sequence[Row], scale: str) -> dict[str, int]:
-    """How many claims have each verdict at a scale."""
-    return {
-        outcome: sum(standing.verdicts.get(scale, {}).get(outcome, 0) for _, standing in board)
-        for outcome in OUTCOMES
-    }
+def total(board: Sequence[Row], scale: str) -> Counts:
+    """Kind of claim -> outcome -> how many, at a scale."""
+    return added(standing.verdicts.get(scale, {}) for _, standing in board)
 
 
 def markdown(board: Sequence[Row], folder: Path) -> str:
@@ -55,9 +58,10 @@ def markdown(board: Sequence[Row], folder: Path) -> str:
     planned = [row for row in rows if not row[0].has_tables]
     lines = [HEAD]
     lines.append(f"{len(rows)} papers: {len(tested)} with tables, {len(planned)} planned.\n")
-    lines.append(_table(["scale", *OUTCOMES], [_counted(rows, scale) for scale in SCALES]))
+    lines += told(rows)
     lines.append(f"\n## Papers with tables ({len(tested)})\n")
-    head = ["paper", "year", "family", "implemented", "reached", *(f"{s} claims" for s in SCALES)]
+    head = ["paper", "year", "family", "implemented", "reached", *(f"{s} findings" for s in SCALES)]
+    head += ["contradicted", "checks"]
     lines.append(_table(head, [_row(*row, folder) for row in tested]))
     lines.append(f"\n## Planned ({len(planned)})\n")
     families: dict[str, list[Reference]] = {}
@@ -69,8 +73,13 @@ def markdown(board: Sequence[Row], folder: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _counted(rows: Sequence[Row], scale: str) -> list[str]:
-    return [scale, *(str(count) for count in total(rows, scale).values())]
+def told(board: Sequence[Row]) -> list[str]:
+    """The counts of all papers, a line a scale: they stand in the README too."""
+    return [
+        f"- {scale.capitalize()} scale: {summary(counts)}."
+        for scale in SCALES
+        if (counts := total(board, scale))
+    ]
 
 
 def _row(paper: Reference, standing: Standing, folder: Path) -> list[str]:
@@ -80,13 +89,10 @@ def _row(paper: Reference, standing: Standing, folder: Path) -> list[str]:
         md(paper.family),
         ", ".join(standing.scales) or "yet to come",
         standing.reached or "–",
-        *(_verdicts(standing, scale) for scale in SCALES),
+        *(findings(standing.verdicts.get(scale, {})) for scale in SCALES),
+        others(added(standing.verdicts.values()), "against"),
+        others(added(standing.verdicts.values()), "identity"),
     ]
-
-
-def _verdicts(standing: Standing, scale: str) -> str:
-    found = standing.verdicts.get(scale, {})
-    return ", ".join(f"{found[outcome]} {outcome}" for outcome in OUTCOMES if outcome in found)
 
 
 def _link(text: str, path: Path, folder: Path) -> str:

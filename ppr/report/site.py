@@ -23,9 +23,9 @@ from ppr.errors import BadRequest
 from ppr.papers.board import Standing
 from ppr.papers.board import standing as work_out
 from ppr.papers.cells import Resolve, Results
-from ppr.papers.claims import OUTCOMES
 from ppr.papers.files import Reference, read, references
-from ppr.papers.schema import SCALES
+from ppr.papers.kinds import OUTCOMES, UNTUNED, added, is_untuned, named, others, sentences
+from ppr.papers.schema import KINDS, SCALES
 from ppr.report import scoreboard, sheet, site_chart
 from ppr.report.site_paper import (
     PaperView,
@@ -40,6 +40,7 @@ from ppr.results.tree import Scan
 
 GENERATOR = "ppr report"
 PAPERS = "paper"
+CONTRADICTED = named("against", "reproduced")
 MOST_SHOWN = 3
 """Results drawn on the first screen."""
 
@@ -57,10 +58,10 @@ class BoardRow:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A result on the first screen: a closed form and its measurement, whose claims all hold."""
+    """A result on the first screen: a closed form and its measurement, whose findings all hold."""
 
     paper: Reference
-    claims: int
+    findings: int
     chart: site_chart.Chart
     href: str
 
@@ -116,7 +117,7 @@ def _shown(rows: Sequence[scoreboard.Row], views: Mapping[str, PaperView]) -> It
         if table is not None and table.panel is not None:
             chart = site_chart.axis_chart(table.panel, site_chart.SMALL)
             href = link(Path(PAPERS) / f"{paper.slug}.html", Path()) + f"#{table.key}"
-            yield Shown(paper, len(table.verdicts), chart, href)
+            yield Shown(paper, len(table.of_kind("finding")), chart, href)
             found += 1
         if found == MOST_SHOWN:
             return
@@ -124,7 +125,8 @@ def _shown(rows: Sequence[scoreboard.Row], views: Mapping[str, PaperView]) -> It
 
 def _worth_showing(table: TableView) -> bool:
     """Whether its theory is a curve of its own, not a line through the columns."""
-    if table.panel is None or {verdict.outcome for verdict in table.verdicts} != {"reproduced"}:
+    outcomes = {verdict.outcome for verdict in table.of_kind("finding")}
+    if table.panel is None or outcomes != {"reproduced"}:
         return False
     lines = (curve for curve in table.panel.curves if curve.style == "line")
     return any(len(curve.x) > len(table.sheet.table.columns) for curve in lines)
@@ -159,6 +161,13 @@ class _Site:
             "script": script,
             "policy": _policy(style, script),
             "outcomes": OUTCOMES,
+            "kinds": KINDS,
+            "untuned": UNTUNED,
+            "named": named,
+            "is_untuned": is_untuned,
+            "sentences": sentences,
+            "added": added,
+            "others": others,
             "left": site_chart.LEFT,
             "top_room": site_chart.TOP,
         }
@@ -195,7 +204,7 @@ class _Site:
             tested=sum(row.paper.has_tables for row in rows),
             totals={scale: scoreboard.total(board, scale) for scale in SCALES},
             families=sorted({row.paper.family for row in rows}),
-            standings=["with tables", "planned", *OUTCOMES],
+            standings=["with tables", "planned", *OUTCOMES, CONTRADICTED],
             runs=sum(record.state == "finished" for record in scan.records),
             problems=len(scan.problems),
         )
@@ -226,17 +235,20 @@ def _missing(filled: sheet.Sheet) -> list[tuple[str, str]]:
 
 
 def _tags(paper: Reference, standing: Standing) -> list[str]:
-    found = {outcome for counts in standing.verdicts.values() for outcome in counts}
+    kinds = added(standing.verdicts.values())
+    found = set(kinds.get("finding", {}))
+    found |= {CONTRADICTED} if kinds.get("against", {}).get("reproduced") else set()
     return ["with tables" if paper.has_tables else "planned", *sorted(found)]
 
 
 def _weight(standing: Standing) -> int:
-    """More reproduced claims first; what has been run before what has not."""
-    counts = [
-        (found.get("reproduced", 0), sum(found.values()) - found.get("not run", 0))
-        for found in standing.verdicts.values()
-    ]
-    return -sum(1000 * reproduced + run for reproduced, run in counts)
+    """More reproduced findings first; what has been run before what has not."""
+    found = added(standing.verdicts.values()).get("finding", {})
+    return -sum(
+        (1000 if outcome == "reproduced" else 1) * number
+        for outcome, number in found.items()
+        if outcome != "not run"
+    )
 
 
 def _policy(*sources: str) -> str:

@@ -15,7 +15,7 @@ from ppr.errors import BadRequest, RunFailed
 from ppr.papers.board import Standing
 from ppr.papers.cells import Filled, Results, cells
 from ppr.papers.claims import Verdict, judge
-from ppr.papers.schema import Paper
+from ppr.papers.schema import Kind, Paper
 from ppr.report.axis import axis_panel
 from ppr.report.sheet import Sheet, notes
 from ppr.report.site_chart import Chart, axis_chart, curve_chart
@@ -42,6 +42,11 @@ class TableView:
     charts: list[Chart]
     verdicts: list[Verdict]
     commands: list[tuple[str, str]]
+
+    def of_kind(self, kind: Kind) -> list[Verdict]:
+        """The verdicts on its claims of one kind."""
+        claims = self.sheet.paper.claims
+        return [verdict for verdict in self.verdicts if claims[verdict.claim].kind == kind]
 
     @property
     def drawn(self) -> Chart | None:

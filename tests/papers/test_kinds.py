@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from ppr.errors import BadRequest
+from ppr.papers.claims import Verdict
 from ppr.papers.files import find_all, read
+from ppr.papers.kinds import Outcome, described, findings, sentences, summary, tally
 from ppr.papers.schema import Paper, parse
 
 SHIPPED = {
@@ -75,3 +77,52 @@ def test_refused(name: str) -> None:
 def test_a_row_left_out_of_the_tuning_says_so_of_its_cells() -> None:
     table = make_paper({}, tables={"t": {**TABLE, "settings": "tuned"}}).tables["t"]
     assert [table.settings_of(row, "x") for row in table.rows] == ["tuned", "tuned", "untuned"]
+
+
+def verdict(claim: str, outcome: Outcome, scale: str = "desk") -> Verdict:
+    return Verdict(claim, "s", "greater", scale, "t", outcome, "")
+
+
+def test_an_identity_is_never_counted_among_findings() -> None:
+    check = {**CLAIM, "kind": "identity"}
+    paper = make_paper({}, claims={"a": CLAIM, "b": CLAIM, "check": check, "bug": check})
+    found: list[Verdict] = [verdict("a", "reproduced"), verdict("b", "inconclusive")]
+    found += [verdict("check", "reproduced"), verdict("bug", "not reproduced")]
+    counts = tally(paper, found)["desk"]
+    assert counts["finding"] == {"reproduced": 1, "inconclusive": 1}
+    assert findings(counts) == "1 reproduced (1 untuned), 1 inconclusive (1 untuned)"
+    assert summary(counts) == f"findings: {findings(counts)}; checks of the code passed: 1 of 2"
+    assert described(paper, found[3]) == "check failed"
+
+
+def test_what_contradicts_the_paper_is_no_reproduction() -> None:
+    paper = make_paper({"kind": "against"})
+    counts = tally(paper, [verdict("c", "reproduced")])["desk"]
+    assert findings(counts) == ""
+    assert summary(counts) == "the paper contradicted: 1 of 1"
+    assert described(paper, verdict("c", "reproduced")) == "contradicted"
+
+
+@pytest.mark.parametrize(
+    ("settings", "cells", "untuned"),
+    [
+        ("untuned", ["t.A", "t.B"], True),
+        ("tuned", ["t.A", "t.B"], False),
+        ("tuned", ["t.A", "t.Left out"], True),
+        ("paper", ["t.A", "t.B"], False),
+        ("none", ["t.A", "t.B"], False),
+    ],
+)
+def test_a_finding_over_rows_not_tuned_says_so(
+    settings: str, cells: list[str], untuned: bool
+) -> None:
+    tables = {"t": {**TABLE, "settings": settings}}
+    paper = make_paper({"cells": cells}, tables=tables)
+    assert described(paper, verdict("c", "reproduced")).endswith(", untuned") == untuned
+    check = make_paper({"cells": cells, "kind": "identity"}, tables=tables)
+    assert described(check, verdict("c", "reproduced")) == "check passed"
+
+
+def test_each_sentence_is_shown_with_its_claims_or_the_reason() -> None:
+    paper = make_paper({"words": [0]}, untested={1: "no data"})
+    assert sentences(paper) == ["first (tested by `c`)", "second (not tested: no data)"]

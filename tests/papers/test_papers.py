@@ -187,7 +187,7 @@ def test_paper_shows_claims_with_verdicts_files_and_cost(papers: Path, root: Pat
     for seed, value in enumerate((0.30, 0.31, 0.32)):
         write_run(root, "b_large", seed, value)
     text = invoke(ppr.cli.paper, "mine").output
-    assert re.search(r"better +desk +reproduced +a is better", text)
+    assert re.search(r"better +finding +desk +reproduced, untuned +a is better", text)
     files = json.loads(invoke(ppr.cli.paper, "mine", "--json").output)["files"]
     assert any(file.endswith("ppr/losses/contrastive/supcon.py") for file in files)
     assert f"file: {files[0]}; --json lists" in text
@@ -203,7 +203,7 @@ def test_paper_can_be_read_before_its_experiments_come(papers: Path, root: Path)
     (papers / "mine.yaml").write_text(TEXT.replace('"x_y|z": large', '"x_y|z": absent'))
     text = invoke(ppr.cli.paper, "mine").output
     assert "yet to come: tables.main.A & B.x_y|z: experiment=a_absent: no such experiment" in text
-    assert re.search(r"better +desk +not run", text)
+    assert re.search(r"better +finding +desk +not run, untuned", text)
     text = invoke(ppr.cli.papers).output
     assert re.search(r"mine +2020 +contrastive +planned +- +desk: 1 not run", text)
     assert "mine: tables.main.A & B.x_y|z: experiment=a_absent: no such experiment" in text
@@ -231,10 +231,10 @@ def test_standings_are_kept_until_something_changes(papers: Path, root: Path) ->
         return found["mine"], len(asked)
 
     first, work = stand()
-    assert (dict(first.verdicts["desk"]), first.reached) == ({"not run": 1}, None)
+    assert (first.verdicts["desk"]["finding"], first.reached) == ({"not run": 1}, None)
     assert work > 0
     again, work = stand()
-    assert (dict(again.verdicts["desk"]), again.reached, work) == ({"not run": 1}, None, 0)
+    assert (again.verdicts["desk"]["finding"], again.reached, work) == ({"not run": 1}, None, 0)
     write_run(root, "unrelated", 0, 0.5)
     assert stand()[1] == 0
     for seed, value in enumerate((0.30, 0.31, 0.32)):

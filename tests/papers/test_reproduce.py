@@ -86,7 +86,7 @@ def test_finished_runs_are_not_run_again(root: Path, attempts: Attempts) -> None
     assert shown.output.startswith("toy/main: 4 runs, 4 done, 0 to do\n")
     assert (attempts.seen, stamps(root)) == ([], before)
     assert re.search(r"Fast +\d\d\.\d+ ± .*\(n=2\)", shown.output)
-    assert re.search(r"better +desk +(reproduced|inconclusive)", shown.output)
+    assert re.search(r"better +finding +desk +(reproduced|inconclusive)", shown.output)
     with pytest.raises(BadRequest, match="--seeds 3: toy/main states 2"):
         invoke("reproduce", "toy", "--seeds", "3", "--dry-run")
 

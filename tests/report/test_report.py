@@ -298,14 +298,22 @@ def test_a_run_of_nan_is_named_and_never_averaged(toy: Path) -> None:
 
 def test_claims_show_their_verdict_and_why(toy: Path) -> None:
     claims = [text for text in Page(toy / "paper/hostile.html").texts("li") if "claim " in text]
-    assert len(claims) == 2
-    assert claims[0].startswith("reproduced Higher ")
+    assert len(claims) == 3
+    assert claims[0].startswith("reproduced untuned Higher ")
     assert "desk scale" in claims[0]
     assert "81.0 ± 2.5 (n=3)" in claims[0]
-    assert claims[1].startswith("not run Higher ")
-    index = Page(toy / "index.html")
-    assert row_of(index, "reproduced") == ["1", "0"]
-    assert row_of(index, "not run") == ["1", "0"]
+    assert claims[1].startswith("not run untuned Higher ")
+
+
+def test_an_identity_is_no_finding_of_its_page(toy: Path) -> None:
+    """It stands below a heading of its own, has no finding's badge, and is in no total of them."""
+    page, index = Page(toy / "paper/hostile.html"), Page(toy / "index.html")
+    claims = [text for text in page.texts("li") if "claim " in text]
+    assert claims[2].startswith("check passed Higher ")
+    assert "Checks of the code" in page.texts("h3")
+    assert row_of(index, "reproduced") == ["1 (1 untuned)", "0"]
+    assert row_of(index, "not run") == ["1 (1 untuned)", "0"]
+    assert row_of(index, "checks of the code passed") == ["1 of 1", "0 of 0"]
 
 
 def test_runs_lead_to_their_folders_and_digests(toy: Path) -> None:
@@ -376,9 +384,19 @@ def test_contrast_is_enough_in_light_and_dark(toy: Path) -> None:
 # --- the scoreboard and the command ---------------------------------------------------------------
 
 
+COUNTS = {
+    "desk": {
+        "finding": {"not run": 3, "reproduced": 2},
+        "untuned": {"reproduced": 1},
+        "identity": {"reproduced": 7},
+        "against": {"inconclusive": 1},
+    }
+}
+
+
 def test_the_scoreboard_has_tables_first_then_families(tmp_path: Path) -> None:
     board = [
-        (reference(path), Standing(verdicts={"desk": {"not run": 3, "reproduced": 2}}))
+        (reference(path), Standing(verdicts=COUNTS))
         if reference(path).has_tables
         else (reference(path), Standing())
         for path in find_all(folders()).values()
@@ -387,13 +405,25 @@ def test_the_scoreboard_has_tables_first_then_families(tmp_path: Path) -> None:
     tested = text.index("## Papers with tables")
     planned = text.index("## Planned")
     assert tested < text.index("Supervised Contrastive Learning") < planned
-    assert "2 reproduced, 3 not run" in text
+    assert "| 2 reproduced (1 untuned), 3 not run |  | 0 of 1 | 7 of 7 |" in text
     targets = re.findall(r"\]\(([^)]+)\)", text)
     assert len(targets) == len(board)
     assert all((tmp_path / unquote(target)).is_file() for target in targets)
     assert text == scoreboard.markdown(board[::-1], tmp_path)
     tables = sum(paper.has_tables for paper, _ in board)
-    assert f"| desk | {2 * tables} | 0 | 0 | {3 * tables} |" in text
+    assert (
+        f"Desk scale: findings: {2 * tables} reproduced ({tables} untuned), {3 * tables} not run; "
+        f"the paper contradicted: 0 of {tables}; checks of the code passed: {7 * tables} of "
+    ) in text
+
+
+def test_the_readme_has_the_scoreboards_counts() -> None:
+    """`ppr report --scoreboard results/README.md` writes them; the README repeats the lines."""
+    home = Path(__file__).parents[2]
+    board = (home / "results" / "README.md").read_text("utf-8").splitlines()
+    lines = [line for line in board if re.match(r"- (Desk|Paper) scale: ", line)]
+    assert lines
+    assert set(lines) <= set((home / "README.md").read_text("utf-8").splitlines())
 
 
 def test_the_scoreboard_escapes_its_text(tmp_path: Path) -> None:
@@ -401,7 +431,7 @@ def test_the_scoreboard_escapes_its_text(tmp_path: Path) -> None:
     text = scoreboard.markdown([(paper, Standing())], tmp_path)
     [line] = [line for line in text.splitlines() if "a%20b%281%29.yaml" in line]
     assert "<script>" not in line.replace(r"\<", "")
-    assert len(re.findall(r"(?<!\\)\|", line)) == 8
+    assert len(re.findall(r"(?<!\\)\|", line)) == 10
 
 
 def test_the_command_writes_site_and_scoreboard(tmp_path: Path, monkeypatch, own_folders) -> None:
@@ -420,7 +450,9 @@ def test_the_command_writes_site_and_scoreboard(tmp_path: Path, monkeypatch, own
 
     assert call() == "4 pages written to site; open site/index.html\n"
     assert call("--scoreboard", "board.md") == "scoreboard written to board.md\n"
-    assert "1 reproduced, 1 not run" in Path("board.md").read_text(encoding="utf-8")
+    assert "1 reproduced (1 untuned), 1 not run (1 untuned) |  |  | 1 of 1 |" in Path(
+        "board.md"
+    ).read_text(encoding="utf-8")
     call("--scoreboard", "board.md", "-o", "other")
     assert Path("other/index.html").is_file()
 
