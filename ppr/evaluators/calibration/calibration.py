@@ -104,14 +104,13 @@ class Calibration:
 def expected_error(confidence: Tensor, right: Tensor, bins: int) -> float:
     """ECE of confidences [n] in [0, 1], and of whether each was right [n], 0 or 1."""
     edges = torch.linspace(0, 1, bins + 1, dtype=confidence.dtype, device=confidence.device)
-    places = torch.bucketize(confidence, edges[1:-1], right=True)
+    places = (torch.bucketize(confidence, edges, right=True) - 1).clamp(max=bins - 1)
+    # Means before their difference, and a bin of none at the end: the numbers that were recorded
+    # with torchmetrics, to the last bit.
     held, sure, correct = (
-        torch.zeros(bins, dtype=confidence.dtype, device=confidence.device).scatter_add_(
-            0, places, each
-        )
+        confidence.new_zeros(bins + 1).scatter_add_(0, places, each)
         for each in (torch.ones_like(confidence), confidence, right)
     )
-    # Means before their difference: the numbers recorded with torchmetrics, to the last bit.
     gaps = (correct / held - sure / held).nan_to_num().abs()
     return (gaps * (held / held.sum())).sum().item()
 
