@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from ppr import registry
 from ppr.config import code
 from ppr.config.compose import Config, compose
 from ppr.display.terminal import count
+from ppr.engine.interrupts import Interrupted, stop_on_signal
 from ppr.engine.requests import refuse_request
 from ppr.engine.stackable import refuse_unstackable
 from ppr.errors import BadRequest
@@ -25,11 +27,14 @@ from ppr.launchers.plan import Plan, about, make_plan
 from ppr.launchers.pool import Display, Task, grouped
 from ppr.launchers.states import states, taken, under_way
 from ppr.results.leftovers import drop_leftovers
-from ppr.results.lock import RunBusy
+from ppr.results.lock import RunBusy, holder, is_held
 from ppr.results.summary import read_summary
 from ppr.results.sweeps import CANCELLED, LOCAL, RECORD, Sweep
 from ppr.results.tree import claim
 from ppr.trackers.live import check_tracker
+
+LOOK_SECONDS = 0.5
+"""Between two looks at whether another process is still at the sweep."""
 
 
 @dataclass(frozen=True)
@@ -138,11 +143,15 @@ def run_sweep(
 
     Raises:
         BadRequest: the sweep is refused; nothing has been started.
-        RunBusy: another process is at the same sweep on this machine.
+        RunBusy: another process has begun the same sweep on this machine this very moment.
+        Interrupted: a signal asked to stop, or to stop waiting for another process at the sweep.
     """
     plan = make_plan(words, confirmed=yes)
     check_tracker(plan.example)
     sweep, places = open_sweep(plan, words)
+    if plan.launcher["name"] == LOCAL and is_held(sweep.folder):
+        _wait(sweep, silent=quiet or as_json)
+        sweep, places = open_sweep(plan, words)
     if sweep.adaptive:
         if force:
             raise BadRequest("--force: a search goes on; begin another with sweeper.study=NAME")
@@ -168,6 +177,23 @@ def run_sweep(
         _record(sweep, plan)
     _conclude(sweep, places, plan, quiet, as_json)
     return code
+
+
+def _wait(sweep: Sweep, silent: bool) -> None:
+    """Until no other process is at the sweep on this machine: what it leaves is then done here.
+
+    Raises:
+        Interrupted: a signal asked to stop waiting.
+    """
+    told = silent
+    with stop_on_signal() as stop:
+        while is_held(sweep.folder):
+            if not told:
+                click.echo(f"sweep {sweep.id}: waits for {holder(sweep.folder)}, which is at it")
+                told = True
+            if stop:
+                raise Interrupted("stopped waiting; the other process goes on with the sweep")
+            time.sleep(LOOK_SECONDS)
 
 
 def _run_search(plan: Plan, sweep: Sweep, quiet: bool, as_json: bool) -> int:

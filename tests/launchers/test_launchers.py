@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,7 +20,7 @@ from ppr.config.compose import compose
 from ppr.config.overrides import parse
 from ppr.engine.interrupts import stop_on_signal
 from ppr.errors import BadRequest
-from ppr.launchers import plan, pool
+from ppr.launchers import launch, plan, pool
 from ppr.launchers.batch import minutes
 from ppr.launchers.estimate import estimate
 from ppr.launchers.execute import execute
@@ -28,6 +30,7 @@ from ppr.launchers.queue import job_states
 from ppr.launchers.recorded import Recorded
 from ppr.results.files import write_json
 from ppr.results.finished import run_directory
+from ppr.results.lock import claim
 from ppr.results.tree import FAILURE, run_path
 
 pytest_plugins = ("sweeping",)
@@ -239,6 +242,30 @@ def test_a_local_sweep(ppr, tmp_path, monkeypatch):
         assert json.loads((folder / "summary.json").read_text())["metrics"] == expected
         logged = (run_directory(alone) / "metrics.jsonl").read_bytes()
         assert (folder / "metrics.jsonl").read_bytes() == logged
+
+
+def test_a_sweep_that_another_process_is_at_is_waited_for(ppr, monkeypatch):
+    """So that what is left when it ends is done, and exit code 0 means that all is there."""
+    monkeypatch.setattr(launch, "LOOK_SECONDS", 0.01)
+    words = ["experiment=sweep_toy", "seed=0,1"]
+    made, _ = open_sweep(plan.make_plan(words), words)
+    held, let_go = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with claim(made.folder):
+            held.set()
+            let_go.wait(30)
+
+    todo = []
+    monkeypatch.setattr(launch, "_launch", lambda order: todo.extend(order.configs) or 0)
+    thread = threading.Thread(target=other)
+    thread.start()
+    held.wait(30)
+    threading.Timer(0.2, let_go.set).start()
+    done = ppr("run -m seed=0,1")
+    thread.join()
+    assert re.search(rf"^sweep {made.id}: waits for pid {os.getpid()} ", done.out, re.MULTILINE)
+    assert (done.code, sorted(todo)) == (0, [0, 1])
 
 
 def test_a_sweep_again_does_what_is_left(ppr):
