@@ -21,6 +21,7 @@ import importlib
 import importlib.util
 import re
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache
@@ -28,7 +29,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ppr.errors import BadRequest, choices
+from ppr.errors import BadRequest, PprError, choices
 from ppr.paths import expanded
 
 if TYPE_CHECKING:
@@ -379,9 +380,27 @@ def load(kind: str, name: str) -> Callable[..., Any]:
         dotted = ".".join(("ppr", *spec.path.relative_to(_HOME).with_suffix("").parts))
         module = importlib.import_module(dotted)
     else:
-        module = _import_file(spec.path)
+        module = _import_plugin(spec.path)
     found: Callable[..., Any] = getattr(module, spec.symbol)
     return found
+
+
+def _import_plugin(path: Path) -> Any:
+    """Import a plug-in.
+
+    Raises:
+        BadRequest: it raised; says where in it, and the error (--debug shows the traceback).
+    """
+    try:
+        return _import_file(path)
+    except (PprError, KeyboardInterrupt):
+        raise
+    except (Exception, SystemExit) as error:
+        own = [frame for frame in traceback.extract_tb(error.__traceback__)
+               if Path(frame.filename) == path]  # fmt: skip
+        where = f"{path}:{own[-1].lineno}" if own else str(path)
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        raise BadRequest(f"{where}: raised when it was imported: {said}") from error
 
 
 def _import_file(path: Path) -> Any:
@@ -397,7 +416,11 @@ def _import_file(path: Path) -> Any:
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[alias] = module
-        spec.loader.exec_module(module)
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[alias]  # half of it is there
+            raise
     return sys.modules[alias]
 
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from ppr.errors import BadRequest, choices
 from ppr.registry import Field, Spec
+from ppr.urls import without_userinfo
 
 
 def check_fields(spec: Spec, values: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -51,12 +52,13 @@ def check_value(field: Field, value: Any, where: str) -> Any:
     what = _unfit(value)
     if what is not None:
         none = "; null is none" if "None" in field.annotation else ""
-        raise BadRequest(f"{where}={value!r}: {what} ({field.annotation}){none}")
+        shown = without_userinfo(repr(value))
+        raise BadRequest(f"{where}={shown}: {what} ({field.annotation}){none}")
     return typed
 
 
 def _unfit(value: Any) -> str | None:
-    """What keeps a value out of JSON or of a table: numbers without end, or of over 64 bits."""
+    """What keeps a value out of a record: no end, over 64 bits, a password."""
     match value:
         case Mapping():
             return next(filter(None, map(_unfit, value.values())), None)
@@ -64,6 +66,8 @@ def _unfit(value: Any) -> str | None:
             return next(filter(None, map(_unfit, value)), None)
         case float() if not math.isfinite(value):
             return "must be finite"
+        case str() if without_userinfo(value) != value:
+            return "must have no name or password in a URL: a config is written down"
         case int() if not -(2**63) <= value < 2**63:
             return "must be within 64 bits"
     return None

@@ -120,3 +120,20 @@ def test_other_files_of_a_folder_may_be_anything(tmp_path: Path, monkeypatch) ->
     registry.add_plugin(tmp_path)
     assert "mine" in registry.names("loss")
     registry._index.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("import nowhere_at_all", "ModuleNotFoundError: No module named 'nowhere_at_all'"),
+        ("exit(7)", "SystemExit: 7"),
+    ],
+)
+def test_a_plugin_that_raises_when_imported_is_one_line(described, line: str, said: str) -> None:
+    spec = described(f'"""What it is."""\n{line}\n' + source().split("\n", 1)[1])
+    for _ in range(2):  # nor is half of it there the second time
+        with pytest.raises(BadRequest) as refused:
+            registry.load("loss", "mine")
+        assert str(refused.value) == f"{spec.path}:2: raised when it was imported: {said}"
+        assert refused.value.__cause__ is not None  # which --debug shows

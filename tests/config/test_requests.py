@@ -89,3 +89,13 @@ def test_an_average_that_is_mostly_the_start_says_so(decay, warned, caplog):
 def test_an_average_that_never_moves_is_refused():
     with pytest.raises(BadRequest, match="engine.ema_decay=1"):
         compose([*DIGITS, "engine.ema_decay=1"])
+
+
+@pytest.mark.parametrize("key", ["data.root", "results.root", "tracker.project", "tracker.tags"])
+def test_a_password_is_refused_before_a_config_is_written(key):
+    url = "https://someone:hunter2@host.org/x"
+    value = f'["{url}"]' if key == "tracker.tags" else f'"{url}"'
+    with pytest.raises(BadRequest, match="must have no name or password in a URL") as refused:
+        compose(["tracker=wandb", f"{key}={value}"])
+    assert "hunter2" not in str(refused.value)
+    compose(["tracker=wandb", f"{key}={value.replace('someone:hunter2@', '')}"])
