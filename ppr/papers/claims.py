@@ -33,10 +33,17 @@ from dataclasses import dataclass, replace
 from ppr.errors import BadRequest
 from ppr.papers.cells import Cell, Filled, Results, cells, refer
 from ppr.papers.comparisons import LEVEL, POWER, holm, seeds_needed
+from ppr.papers.exact import exact
 from ppr.papers.kinds import Outcome
 from ppr.papers.looks import Group, Look, at_look, looks, price, wanting
 from ppr.papers.schema import Claim, Exact, Matches, Monotone, Paper
 from ppr.papers.trials import Bound, Trial, trial
+
+_EXACT: dict[bool | None, Outcome] = {
+    True: "reproduced",
+    False: "not reproduced",
+    None: "inconclusive",
+}
 
 
 @dataclass(frozen=True)
@@ -147,7 +154,8 @@ def judge(paper: Paper, results: Results) -> list[Verdict]:
             elif not all(cell.samples for group in cut for cell in group):
                 verdicts[name] = Verdict(*about, "not run", _without_runs(cut))
             elif isinstance(claim, Exact):
-                verdicts[name] = _exact(claim, cut, about)
+                holds, reason = exact(claim, cut)
+                verdicts[name] = Verdict(*about, _EXACT[holds], reason)
             elif not stages[name]:
                 reason = f"{wanting(cut)}: judged on all of them, not before"
                 verdicts[name] = Verdict(*about, "inconclusive", reason)
@@ -331,48 +339,3 @@ def _seeds(trial: Trial, bound: Bound, level: float) -> int | None:
     # Two bounds to show at once, as for `equal`, share the risk of missing one.
     power = 1 - (1 - POWER) / len(trial.support)
     return seeds_needed(trial.shift, distance, level, power) if distance > 0 else None
-
-
-def _exact(
-    claim: Exact, groups: Sequence[tuple[Filled, ...]], about: tuple[str, str, str, str, str]
-) -> Verdict:
-    """Every run within `precision` of the truth, relative to it (absolute where it is 0)."""
-    found = [
-        (
-            _beyond(claim, value, truth) / (abs(truth) or 1.0),
-            group[0].cell.place,
-            seed,
-            value,
-            truth,
-        )
-        for group in groups
-        for seed, value in group[0].samples.items()
-        if (truth := _truth(claim, group, seed)) is not None
-    ]
-    if not found:
-        return Verdict(*about, "inconclusive", "the two cells have no seed in common")
-    error, place, seed, value, truth = max(found, key=lambda run: run[0])
-    outcome: Outcome = "reproduced" if error <= claim.precision else "not reproduced"
-    side = "at least " if claim.at_least is not None else "at most " * (claim.at_most is not None)
-    reason = (
-        f"worst of {len(found)} runs, {place} seed={seed}: {value:.6g}, {side}{truth:.6g} asked"
-    )
-    if error > 0 or claim.bound is None:
-        of_it = " of it" if truth else ""
-        reason += f"; off by {error:.2g}{of_it}, {claim.precision:g} allowed"
-    if outcome == "reproduced" and (short := wanting(groups)):
-        return Verdict(*about, "inconclusive", f"{reason}; {short}: every one is to be so")
-    return Verdict(*about, outcome, reason)
-
-
-def _beyond(claim: Exact, value: float, truth: float) -> float:
-    """How far a value is from the truth; of a bound, on its wrong side, so negative within it."""
-    if claim.at_least is not None:
-        return truth - value
-    return value - truth if claim.at_most is not None else abs(value - truth)
-
-
-def _truth(claim: Exact, group: tuple[Filled, ...], seed: int) -> float | None:
-    if claim.value is not None:
-        return claim.value
-    return claim.bound if claim.bound is not None else group[1].samples.get(seed)
