@@ -146,12 +146,13 @@ def _print_tables(paper: Paper) -> None:
             table.scale,
             f"{len(table.rows)} × {len(table.columns)}",
             ", ".join(map(str, table.plan)),
+            table.settings,
             "yes" if table.reported else "no",
             table.title,
         ]
         for name, table in paper.tables.items()
     ]
-    print_table(["table", "scale", "cells", "seeds", "reported", "title"], rows)
+    print_table(["table", "scale", "cells", "seeds", "settings", "reported", "title"], rows)
 
 
 def print_verdicts(paper: Paper, verdicts: list[Verdict]) -> None:

@@ -261,6 +261,7 @@ def as_json(sheets: Sequence[Sheet]) -> str:
             "table": sheet.name,
             "title": sheet.table.title,
             "scale": sheet.table.scale,
+            "settings": sheet.table.settings,
             "protocol": sheet.table.protocol,
             "reported": {
                 "source": sheet.table.reported.source,

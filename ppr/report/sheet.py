@@ -15,7 +15,7 @@ from ppr.commands import command_line
 from ppr.config.code import where
 from ppr.papers.cells import Filled, Results, cells
 from ppr.papers.comparisons import leaders
-from ppr.papers.schema import Best, Paper, Table
+from ppr.papers.schema import Best, Paper, Settings, Table
 from ppr.results.metrics import flatten
 
 MOST_EXTRA_PLACES = 3
@@ -117,6 +117,20 @@ def difference(filled: Filled) -> str:
     return f"{filled.difference:+.{filled.cell.table.places}f}"
 
 
+_SETTINGS: dict[Settings, str] = {
+    "paper": "the paper's own",
+    "tuned": "tuned, by the grid that the paper's notes state",
+    "untuned": "untuned, nor the paper's own",
+}
+
+
+def _left_out(table: Table) -> str:
+    """The rows and columns of a tuned table that are not."""
+    entries = {**table.rows, **table.columns}
+    names = [name for name, entry in entries.items() if entry.settings == "untuned"]
+    return f"; untuned: {', '.join(names)}" if names else ""
+
+
 def notes(sheet: Sheet) -> Iterator[str]:
     """What must stand under the table for its numbers to mean anything, a line each."""
     table = sheet.table
@@ -128,6 +142,8 @@ def notes(sheet: Sheet) -> Iterator[str]:
         yield "Marked: the best of a column, and what its seeds do not tell apart from it (Welch)."
     if table.protocol:
         yield f"Protocol: {_list(table.protocol)}."
+    if table.settings != "none":
+        yield f"Settings: {_SETTINGS[table.settings]}{_left_out(table)}."
     yield from _recorded(sheet)
     if table.reported:
         words = f"Reported: {table.reported.source}"
