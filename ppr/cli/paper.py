@@ -109,6 +109,8 @@ def _print_reference(paper: Paper) -> None:
         "method known from": paper.known_from,
     }
     click.echo("; ".join(f"{key}: {value}" for key, value in facts.items() if value))
+    if paper.about:
+        click.echo(_wrapped(paper.about, ""))
 
 
 def _print_texts(paper: Paper) -> None:
@@ -135,7 +137,9 @@ def _print_texts(paper: Paper) -> None:
 def _wrapped(text: str, start: str) -> str:
     width = min(shutil.get_terminal_size().columns, 100)
     rest = " " * len(start)
-    return textwrap.fill(text, width, initial_indent=start, subsequent_indent=rest)
+    return textwrap.fill(
+        text, width, initial_indent=start, subsequent_indent=rest, break_on_hyphens=False
+    )
 
 
 def _print_tables(paper: Paper) -> None:

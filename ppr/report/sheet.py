@@ -97,8 +97,8 @@ def _interval(filled: Filled) -> str:
     # An interval must not be rounded away: ± 0.0 would say that there is no doubt.
     needed = math.ceil(-math.log10(interval.half_width))
     if needed > places + MOST_EXTRA_PLACES:
-        half = f"{interval.half_width:.0e}"
-        return f"{interval.mean:.{places}f} ± {half} (n={interval.n})"
+        # Of 1e-12 the digits are those of rounding errors.
+        return f"{interval.mean:.{places}f} ± <{10**-places:.{places}f} (n={interval.n})"
     places = max(places, needed)
     return f"{interval.mean:.{places}f} ± {interval.half_width:.{places}f} (n={interval.n})"
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ppr.commands import command_line
 from ppr.config.settings import MACHINE_FIELDS
 from ppr.errors import BadRequest, RunFailed, choices
 from ppr.results.files import read_lines
@@ -62,15 +63,18 @@ def groups(scan: Scan, words: Sequence[str]) -> list[Group]:
         if (Path(word) / METRICS).is_file():
             singles.append(Path(word))
             continue
-        for record in named(scan.records, word):
-            if record.path is not None:  # what is published has no curves
-                seeds = by_variant.setdefault((record.experiment, record.variant), {})
-                seeds[record.seed] = record
-        if not by_variant and not singles:
+        records = named(scan.records, word)
+        live = [record for record in records if record.path is not None]
+        if not live:
+            name = records[0].experiment
+            run = command_line("run", f"experiment={name}")
+            values = command_line("results", "published=true", f"experiment={name}")
             raise BadRequest(
-                f"{word}: its runs are published ones, which keep no curves; `ppr run` makes one"
-                " that does, `ppr results` shows their values, `ppr plot PAPER/TABLE` draws a table"
+                f"{word}: its runs are published ones, which keep no curves; `{run}` makes one that"
+                f" does, `{values}` shows their values, `ppr plot PAPER/TABLE` draws a table"
             )
+        for record in live:
+            by_variant.setdefault((record.experiment, record.variant), {})[record.seed] = record
     logged = {key: _with_log(list(seeds.values())) for key, seeds in by_variant.items()}
     variants = [runs for runs in logged.values() if runs]
     labels = _labels([runs[0] for runs in variants])

@@ -143,9 +143,7 @@ def test_tiny_intervals_are_written_short(sheet: Sheet) -> None:
     interval = sheet.places["measured"]["cold"].interval
     assert interval
     assert 0 < (interval.half_width or 0) < 1e-7
-    assert reproduced(sheet.places["measured"]["cold"]) == (
-        f"1.000 ± {interval.half_width:.0e} (n=2)"
-    )
+    assert reproduced(sheet.places["measured"]["cold"]) == "1.000 ± <0.001 (n=2)"
 
 
 def test_points_are_letters_over_the_line() -> None:

@@ -15,6 +15,7 @@ from scipy import stats
 
 from ppr.errors import BadRequest
 from ppr.papers.compare import Side, config_difference, contrasts
+from ppr.results.curves import groups
 from ppr.results.tree import Record, scan
 
 pytest_plugins = ("paper_tree",)
@@ -112,6 +113,9 @@ def test_published_runs_have_no_curves(root: Path, tmp_path: Path) -> None:
     clone = str(tmp_path / "clone")
     shown = invoke("compare", "toy_fast", "toy_slow", "--results", clone).output
     assert "no curves: " in shown
+    for asked in (["toy_fast"], [str(next(root.glob("toy_slow/*/seed=0"))), "toy_fast"]):
+        with pytest.raises(BadRequest, match=r"keep no curves; `ppr run experiment=toy_fast`"):
+            groups(scan(tmp_path / "clone"), asked)
     assert "classifier/top1" in shown
 
 
