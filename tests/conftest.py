@@ -14,6 +14,13 @@ settings.load_profile("ppr")
 
 
 @pytest.fixture(autouse=True)
+def only_own_records(request, monkeypatch):
+    """No run that ships with ppr, unless a test asks for them: `pytest.mark.shipped_records`."""
+    if not request.node.get_closest_marker("shipped_records"):
+        monkeypatch.setattr("ppr.results.tree.shipped_records", lambda: None)
+
+
+@pytest.fixture(autouse=True)
 def own_folders(tmp_path_factory, monkeypatch):
     home = tmp_path_factory.mktemp("home")
     for name in ("PPR_DATA", "PPR_RESULTS", "PPR_CACHE"):

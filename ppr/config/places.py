@@ -25,6 +25,13 @@ def shipped_configs() -> Path:
     return installed if installed.is_dir() else _PACKAGE.parent / "configs"
 
 
+def shipped_records() -> Path | None:
+    """The folder of the runs that are published with ppr: inside an installed package, else the
+    results/ of the source tree."""
+    folders = (_PACKAGE / "_results", _PACKAGE.parent / "results")
+    return next((folder for folder in folders if folder.is_dir()), None)
+
+
 def add_config_dir(folder: str | Path) -> None:
     """Let a user's own folder of configs (experiment/, loss/, …) come before the shipped ones."""
     where = expanded(folder, "--config-dir").resolve()

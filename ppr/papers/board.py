@@ -166,7 +166,9 @@ class _Cache:
             for experiment in experiments
             for path in sorted((self._root / experiment).glob("*/seed=*/summary.json"))
         )
-        published = (stamp(path) for path in sorted(self._root.glob("*.jsonl")))
+        from ppr.results.tree import published_files
+
+        published = (stamp(path) for path in published_files(self._root))
         return digest([self._code, *live, *published])
 
     def save(self) -> None:

@@ -4,6 +4,9 @@
     <root>/<name>.jsonl                         published runs, a line each (published.py)
     <root>/attestations.jsonl                   runs done again with later code (attestations.py)
 
+Beside the runs under any root stand those that are published with ppr itself; a run that the root
+has too, live or published, is the root's.
+
 Reading trusts nothing. What is torn, edited by hand, of another schema, not finite or not where it
 says it is becomes a `Problem`; it is never averaged in, and never stops the rest being read.
 Names that start with a dot are left alone.
@@ -20,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from ppr.config.places import shipped_records
 from ppr.config.yaml_files import read_yaml
 from ppr.errors import BadRequest, RunFailed
 from ppr.paths import expanded
@@ -165,33 +169,35 @@ def records(root: str | Path) -> list[Record]:
 
 
 def scan(root: str | Path) -> Scan:
-    """Every run under `root`, live or published, and every problem.
+    """Every run under `root`, live or published, those that ship with ppr, and every problem.
 
-    A finished run appears once: a live one wins over a published one.
+    A finished run appears once: a live one wins over a published one, a root's over a shipped one.
     """
     found: list[Record] = []
     problems: list[Problem] = []
     for item in _live(Path(root)):
         (found if isinstance(item, Record) else problems).append(item)  # type: ignore[arg-type]
     finished = {_key(record): record for record in found if record.state == "finished"}
-    for item in _published(Path(root)):
+    for item, own in _published(Path(root)):
         if isinstance(item, Problem):
             problems.append(item)
             continue
         known = finished.setdefault(_key(item), item)
         if known is item:
             found.append(item)
-        elif known.path is None and known.summary != item.summary:
+        elif own and known.path is None and known.summary != item.summary:
             name = f"{item.experiment}/{item.variant}/seed={item.seed}"
             reason = f"{name} is published with other results in {known.source}"
             problems.append(Problem(item.source, reason))
     found.sort(key=_key)
     attested: list[Attestation] = []
-    for each in attestations.read(Path(root)):
+    for where, each in (
+        (where, each) for where in _roots(Path(root)) for each in attestations.read(where)
+    ):
         if isinstance(each, Attestation):
             attested.append(each)
         else:
-            problems.append(Problem(Path(root) / attestations.FILE, each))
+            problems.append(Problem(where / attestations.FILE, each))
     return Scan(found, problems, attested)
 
 
@@ -245,29 +251,47 @@ def _read_run(path: Path, experiment: str, variant: str, seed: int) -> Record:
 
 
 def published_files(root: Path) -> list[Path]:
-    """The files of published runs in a results tree."""
-    return sorted(path for path in root.glob("[!.]*.jsonl") if path.name != attestations.FILE)
+    """The files of published runs, those of the root before those that ship with ppr."""
+    return [
+        path
+        for folder in _roots(root)
+        for path in sorted(folder.glob("[!.]*.jsonl"))
+        if path.name != attestations.FILE
+    ]
 
 
-def _published(root: Path) -> Iterator[Record | Problem]:
+def _roots(root: Path) -> list[Path]:
+    """A tree, and what is published with ppr, unless that is the tree itself."""
+    shipped = shipped_records()
+    beside = shipped is not None and shipped.resolve() != root.resolve()
+    return [root, shipped] if shipped is not None and beside else [root]
+
+
+def _published(root: Path) -> Iterator[tuple[Record | Problem, bool]]:
+    """Each published run or problem, and whether it lies under the root itself."""
     for path in published_files(root):
+        for item in _lines(path):
+            yield item, path.parent == root
+
+
+def _lines(path: Path) -> Iterator[Record | Problem]:
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        yield Problem(path, error.strerror or str(error))
+        return
+    reader = Reader()
+    for number, data in enumerate(lines, start=1):
         try:
-            lines = path.read_bytes().splitlines()
-        except OSError as error:
-            yield Problem(path, error.strerror or str(error))
+            line = reader.whole(parse_json(data, f"line {number}"))
+            summary = check_summary(line.get("summary"))
+        except RunFailed as error:
+            reason = str(error)
+            at = "" if reason.startswith("line ") else f"line {number}: "
+            yield Problem(path, at + reason)
             continue
-        reader = Reader()
-        for number, data in enumerate(lines, start=1):
-            try:
-                line = reader.whole(parse_json(data, f"line {number}"))
-                summary = check_summary(line.get("summary"))
-            except RunFailed as error:
-                reason = str(error)
-                at = "" if reason.startswith("line ") else f"line {number}: "
-                yield Problem(path, at + reason)
-                continue
-            key = (summary["experiment"], summary["variant"], summary["seed"])
-            yield Record(*key, None, "finished", summary, path, line)
+        key = (summary["experiment"], summary["variant"], summary["seed"])
+        yield Record(*key, None, "finished", summary, path, line)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
