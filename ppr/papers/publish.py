@@ -1,13 +1,15 @@
 """The runs behind a paper's cells as one file of records, a line a run, to be committed.
 
 A line holds all that the run's digest covers, so that a clone can verify it; what a run leaves
-beside that (curves, checkpoints) stays where it was computed. The same runs give the same bytes.
+beside that (curves, checkpoints, how fast it trained) stays where it was computed. The same runs
+give the same bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ppr.errors import RunFailed
 from ppr.papers.cells import Filled
@@ -15,7 +17,7 @@ from ppr.papers.records import faults, label
 from ppr.results.export import whole
 from ppr.results.files import write_atomic
 from ppr.results.published import encode
-from ppr.results.tree import Record, Scan
+from ppr.results.tree import Record, Scan, without_rates
 
 
 def records_of(cells: Iterable[Filled], seen: Scan) -> list[Record]:
@@ -46,7 +48,11 @@ def publish(records: Sequence[Record], file: Path) -> int:
     for record in records:
         for fault in faults(record):
             raise RunFailed(f"{label(record)}: {fault}; nothing published")
-    content = encode(map(whole, records)).encode()
+    content = encode(_light(whole(record)) for record in records).encode()
     file.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(file, content)
     return len(content)
+
+
+def _light(run: Mapping[str, Any]) -> dict[str, Any]:
+    return {**run, "summary": without_rates(run["summary"])}

@@ -5,8 +5,10 @@
 
 `like` is the beginning of another run's digest: of the first run of the same variant, else of the
 same experiment, else of the file. Read, a line is that run with what the line says in place of what
-was there; `"~": [...]` names keys that are not. So what five seeds share stands there once, and a
-difference between two commits shows the runs that differ. The same runs give the same bytes.
+was there; `"~": [...]` names keys that are not. Of the parts that repeat the summary (the config's
+experiment, scale and seed, the environment's code), those that do so in the other run do it here.
+So what five seeds share stands there once, and a difference between two commits shows the runs that
+differ. The same runs give the same bytes.
 """
 
 from __future__ import annotations
@@ -18,7 +20,12 @@ from typing import Any
 from ppr.errors import RunFailed
 
 _GONE = "~"
-_REFERENCE = 10
+_REFERENCE = 8
+_REPEATED = (
+    *(("config", key) for key in ("experiment", "scale", "seed")),
+    ("environment", "code"),
+)
+"""Parts of a run that say what its summary says."""
 
 
 def encode(runs: Iterable[Mapping[str, Any]]) -> str:
@@ -31,7 +38,7 @@ def encode(runs: Iterable[Mapping[str, Any]]) -> str:
         base = next((first[group] for group in groups if group in first), None)
         line = dict(run)
         if base is not None:
-            line = {"like": _reference(base), **_difference(base, run)}
+            line = {"like": _reference(base), **_difference(_following(base, summary), run)}
         if summary.get("digest"):  # by which others refer to it
             for group in groups:
                 first.setdefault(group, run)
@@ -58,7 +65,10 @@ class Reader:
             base = self._known.get(str(line["like"]))
             if base is None:
                 raise RunFailed(f"like the run {line['like']}, which is not in the lines before it")
-            run = _applied(base, {key: line[key] for key in line if key != "like"})
+            said = {key: line[key] for key in line if key != "like"}
+            summary = _applied(base, said).get("summary")
+            followed = _following(base, summary) if isinstance(summary, dict) else base
+            run = _applied(followed, said)
         if isinstance(run.get("summary"), dict):
             self._known.setdefault(_reference(run), run)
         return run
@@ -66,6 +76,18 @@ class Reader:
 
 def _reference(run: Mapping[str, Any]) -> str:
     return str(run["summary"].get("digest"))[:_REFERENCE]
+
+
+def _following(base: Mapping[str, Any], summary: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A run with its summary's place taken by another summary in the parts that repeat it."""
+    found = dict(base)
+    for part, key in _REPEATED:
+        held = found.get(part)
+        if not isinstance(held, dict) or key not in held or key not in summary:
+            continue
+        if held[key] == base["summary"].get(key):
+            found[part] = {**held, key: summary[key]}
+    return found
 
 
 def _difference(base: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:

@@ -54,7 +54,9 @@ PRUNED = "pruned.json"
 State = Literal["finished", "running", "failed", "pruned", "interrupted", "absent", "damaged"]
 """`damaged`: its summary is there and cannot be used; `scan` has such a run as a problem."""
 
-_DIGEST = 20
+_DIGEST = 12
+RATES = ("train_seconds", "samples_per_second")
+"""Costs of one machine's one hour: neither signed nor published."""
 _VARIANT = re.compile(r"[0-9a-f]{10}")
 _SEED = re.compile(r"seed=(0|-?[1-9][0-9]*)")
 
@@ -142,9 +144,17 @@ def record_digest(
     summary: Mapping[str, Any], config: Mapping[str, Any], environment: Mapping[str, Any]
 ) -> str:
     """Of SHA-256 over a run's config, results, code and environment: an edit by hand shows."""
-    content = {key: value for key, value in summary.items() if key != "digest"}
+    content = {key: value for key, value in without_rates(summary).items() if key != "digest"}
     text = json.dumps([content, config, environment], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST]
+
+
+def without_rates(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """A summary less how fast its run trained."""
+    cost = summary.get("cost")
+    if not isinstance(cost, dict):
+        return dict(summary)
+    return {**summary, "cost": {key: value for key, value in cost.items() if key not in RATES}}
 
 
 def state(path: Path) -> State:
@@ -191,13 +201,12 @@ def scan(root: str | Path) -> Scan:
             problems.append(Problem(item.source, reason))
     found.sort(key=_key)
     attested: list[Attestation] = []
-    for where, each in (
-        (where, each) for where in _roots(Path(root)) for each in attestations.read(where)
-    ):
-        if isinstance(each, Attestation):
-            attested.append(each)
-        else:
-            problems.append(Problem(where / attestations.FILE, each))
+    for folder in _roots(Path(root)):
+        for each in attestations.read(folder):
+            if isinstance(each, Attestation):
+                attested.append(each)
+            else:
+                problems.append(Problem(folder / attestations.FILE, each))
     return Scan(found, problems, attested)
 
 
