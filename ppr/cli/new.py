@@ -85,6 +85,7 @@ def skeleton_of(kind: str, family: str | None) -> str:
         raise BadRequest(f"--family {family}: of losses only")
     known = sorted({path.name.split(".")[0].split("_")[0] for path in _SKELETONS.glob("*.txt")})
     known.remove("component")
+    known.remove("own")
     if kind not in known:
         raise BadRequest(f"unknown kind {kind!r}: {choices(kind, known)}")
     return kind
@@ -116,7 +117,7 @@ def skeleton(
         "name": name,
         "room": room or "",
         "experiment": f"{name}_digits" if kind == "paper" else name,
-        "test": f"losses/{name}" if kind == "loss" else f"test_{name}",
+        "test": f"losses/{name}" if kind == "loss" and not into else f"test_{name}",
     }
     words = {
         "name": name,
@@ -132,9 +133,14 @@ def skeleton(
         source = _SKELETONS / f"{stem}.{part}.txt"
         if not source.exists() and kind in KINDS and part in ("yaml", "test"):
             source = _SKELETONS / f"component.{part}.txt"
+        if into and part == "test" and kind == "loss":
+            source = _SKELETONS / "component.test.txt"  # the other is made for ppr's own tests
         if source.exists():
             text = Template(source.read_text(encoding="utf-8")).substitute(words)
             files[Path(where.format(**places_of))] = text
+    conftest = root / "tests" / "conftest.py"
+    if into and kind not in ("paper", "experiment") and not conftest.exists():
+        files[conftest] = (_SKELETONS / "own.conftest.txt").read_text(encoding="utf-8")
     return files
 
 

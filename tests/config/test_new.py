@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,12 +50,13 @@ def test_a_component_works_as_it_is_written(stem: str, tmp_path: Path, own_plugi
     kind = "task" if stem == "study" else asked(stem)[0]
     assert "My own" in ppr("--plugin", str(tmp_path), "show", f"{kind}/my_own")
     check_words(words)
-    for test in (tmp_path / "tests").glob("test_*.py"):
-        space: dict[str, object] = {}
-        exec(compile(test.read_text(), str(test), "exec"), space)
-        for name, value in space.items():
-            if name.startswith("test_") and callable(value):
-                value()
+    (test,) = (tmp_path / "tests").rglob("test_*.py")
+    space: dict[str, object] = {}
+    exec(compile(test.read_text(), str(test), "exec"), space)
+    tests = [v for name, v in space.items() if name.startswith("test_") and callable(v)]
+    assert tests
+    for check in tests:
+        check()
     registry._index.cache_clear()
     registry.describe.cache_clear()
 
@@ -115,3 +118,14 @@ def test_the_skeleton_of_a_paper_says_what_can_be_tested():
     text = (new._SKELETONS / "paper.paper.txt").read_text(encoding="utf-8")
     comment = re.findall(r"^#   (\S.*?)   ", text, re.MULTILINE)
     assert {word.strip() for words in comment for word in words.split(",")} == {*TESTS}
+
+
+def test_pytest_collects_the_tests_of_a_folder_of_ones_own(tmp_path: Path, own_plugins: None):
+    """In a process of its own, as pytest is there: the folder's components are found."""
+    ppr("new", "loss", "mine", "--into", str(tmp_path))
+    ppr("new", "schedule", "slow", "--into", str(tmp_path), "--room", "vision")
+    words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0", str(tmp_path / "tests")]
+    done = subprocess.run(
+        [sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "2 passed" in done.stdout, done.stdout + done.stderr
