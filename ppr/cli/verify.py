@@ -144,7 +144,7 @@ def _attest(found: Sequence[Checked], seen: Scan, root: Path, jobs: int) -> list
     from ppr.results.attestations import add
 
     cells = [cell for each in found for filled in each.filled.values() for cell in filled]
-    chosen = choose(cells, Attested(seen))
+    chosen = choose(cells, Attested(seen), seen.attestations)
     seconds = sum(each.seconds for each in chosen)
     time = f": {about(seconds, jobs)} by their records" if chosen else ""
     click.echo(f"{count(len(chosen), 'run')} to do again{time}")

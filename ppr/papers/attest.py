@@ -43,18 +43,22 @@ _MACHINE = ("processor", "instructions", "device", "python", "packages")
 
 @dataclass(frozen=True)
 class Choice:
-    """A record to run again, and the words that ask for its run."""
+    """A record to run again, the words that ask for its run, and what came of it before."""
 
     record: Record
     words: tuple[str, ...]
+    earlier: Attestation | None = None
 
     @property
     def seconds(self) -> float:
         return _STARTING + metrics(self.record.summary).get("cost/seconds", 0.0)
 
 
-def choose(cells: Iterable[Filled], attested: Attested) -> list[Choice]:
+def choose(
+    cells: Iterable[Filled], attested: Attested, earlier: Iterable[Attestation] = ()
+) -> list[Choice]:
     """The runs to do again, fastest first, so that every older component of cells is spoken of."""
+    known = {each.record: each for each in earlier}
     lacking: set[Any] = set()
     choices: dict[str, Choice] = {}
     for cell in cells:
@@ -67,7 +71,8 @@ def choose(cells: Iterable[Filled], attested: Attested) -> list[Choice]:
                 elif not found.own:
                     lacking.add((*change, record.variant))
             words = *cell.cell.overrides, f"seed={record.seed}"
-            choices.setdefault(label(record), Choice(record, words))
+            before = known.get(record.summary["digest"])
+            choices.setdefault(label(record), Choice(record, words, before))
     speaks = {
         key: speaking & lacking
         for key, choice in choices.items()
@@ -136,8 +141,8 @@ def attest_one(choice: Choice, folder: Path) -> Attestation:
     found = nothing | {metric: value for metric, value in found.items() if metric in recorded}
     moved = _unlike(recorded, found)
     control = None
-    if moved and (summary := _by_commit(choice, folder)) is not None:
-        control = _unlike(found, nothing | measured(summary))
+    if moved and (by_commit := _by_commit(choice, environment, folder)) is not None:
+        control = _unlike(found, nothing | {m: by_commit.get(m) for m in recorded})
     return signed(
         Attestation(
             *(record.experiment, record.variant, record.seed),
@@ -162,12 +167,17 @@ def _unlike(these: Mapping[str, Any], those: Mapping[str, Any]) -> dict[str, flo
     return {metric: None if v is None else float(v) for metric, v in values.items()}
 
 
-def _by_commit(choice: Choice, folder: Path) -> dict[str, Any] | None:
-    """The summary of the run, done by ppr as of its record's commit; None where it cannot be.
+def _by_commit(
+    choice: Choice, environment: Mapping[str, Any], folder: Path
+) -> dict[str, Any] | None:
+    """What the run measures, done by ppr as of its record's commit; None where it cannot be.
 
-    What then differs from a run of today on the same machine, the code has changed.
+    What then differs from a run of today on the same machine, the code has changed. Where that has
+    been done before on this machine, it is known.
     """
-    record = choice.record
+    record, earlier = choice.record, choice.earlier
+    if earlier and earlier.control is not None and _same(earlier.environment, environment):
+        return measured(record.summary) | earlier.metrics | earlier.control
     written = record.summary.get("code") or {}
     if Extensions.present() != Extensions() or written.get("dirty") or not written.get("commit"):
         return None  # code that no commit has
@@ -175,14 +185,24 @@ def _by_commit(choice: Choice, folder: Path) -> dict[str, Any] | None:
     if source is None:
         return None
     root = folder / "then"
-    environment = os.environ | {"PYTHONPATH": str(source), "PPR_RESULTS": str(root)}
+    variables = os.environ | {"PYTHONPATH": str(source), "PPR_RESULTS": str(root)}
     if data := data_root(None):
-        environment["PPR_DATA"] = str(data.resolve())
+        variables["PPR_DATA"] = str(data.resolve())
     command = [sys.executable, "-m", "ppr", "run", *choice.words]
-    subprocess.run(command, cwd=source, env=environment, capture_output=True, check=False)
+    subprocess.run(command, cwd=source, env=variables, capture_output=True, check=False)
     with suppress(RunFailed):
-        return read_summary(run_path(root, record.experiment, record.variant, record.seed))
+        done = read_summary(run_path(root, record.experiment, record.variant, record.seed))
+        return done and measured(done)
     return None
+
+
+def _same(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether two environments are to give the same bits: of the packages, those that both name."""
+    rest = [key for key in _MACHINE if key != "packages"]
+    versions, today = then["packages"], now["packages"]
+    return all(then[key] == now[key] for key in rest) and all(
+        versions[name] == today[name] for name in versions.keys() & today.keys()
+    )
 
 
 def _source(commit: str, folder: Path) -> Path | None:

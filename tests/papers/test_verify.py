@@ -463,6 +463,27 @@ def change_attestation(root: Path, sign: bool, **values: Any) -> None:
     (root / attestations.FILE).write_text(f"{line}\n")
 
 
+def test_what_a_records_own_commit_gives_here_is_asked_once(
+    refactored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forge(refactored, 0, 0.9876)
+    forge(refactored, 1, 0.9876)
+    invoke("verify", "toy", "--attest")
+    (found,) = attested(refactored)
+    change_attestation(  # as if its code had been at a commit, and today's another since
+        refactored,
+        True,
+        components={"optimizer/sgd": ("0" * 12, "1" * 12)},
+        control={"classifier/top1": 0.5},
+    )
+    monkeypatch.setattr(attest, "_source", lambda *_: pytest.fail("it is known"))
+    invoke("verify", "toy", "--attest")
+    (again_,) = attested(refactored)
+    assert again_.components == found.components
+    assert again_.metrics == found.metrics
+    assert again_.control == {"classifier/top1": 0.5}
+
+
 FORGERIES: dict[str, tuple[bool, dict[str, Any], str]] = {
     "a value": (False, {"metrics": {"classifier/top1": 0.5}}, "line 1: its digest does not fit"),
     "a digest of code": (False, {"components": {"optimizer/sgd": ("0" * 12, "1" * 12)}},
