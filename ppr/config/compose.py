@@ -15,7 +15,6 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from hydra import compose as hydra_compose
 from hydra import initialize
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import Override, Quote, QuotedString, ValueType
@@ -160,31 +159,36 @@ def _compose_groups(
     starts from its own file. But what an experiment does to its data (label noise, how many
     samples, how many held out) is the experiment's: a word that chooses another data set keeps it.
     """
-    with _hydra():
-        try:
-            config = hydra_compose(PRIMARY, overrides=list(selection))
-            used = _choices(selection)
-            OmegaConf.set_struct(config, False)
-            last, before = _of_the_last_choice(used)
-            for group, said in last.items():
-                config[group] = None
-                if group in used:
-                    option = used[group][0].partition("/")[2]
-                    alone = ["~experiment", f"{group}={option}"]
-                    own = hydra_compose(PRIMARY, overrides=alone)[group]
-                    OmegaConf.set_struct(own, False)
-                    config[group] = OmegaConf.merge(own, *said)
-            if before is not None and config["dataset"] is not None:
-                _carry(config, *before)
-        except HydraException as error:
-            raise BadRequest("config: " + " ".join(str(error).split())) from None
-        except OmegaConfBaseException as error:
-            raise BadRequest(_one_line(error)) from None
+    try:
+        chosen = _defaults(selection)
+        used: dict[str, list[str]] = {}
+        for option, _ in chosen:
+            used.setdefault(option.partition("/")[0], []).append(option)
+        last, before = _of_the_last_choice(used)
+        config = OmegaConf.create()
+        for option, package in chosen:
+            body = {key: part for key, part in option_body(option).items() if key != "defaults"}
+            if option.startswith("experiment/"):
+                body = {group: said for group, said in body.items() if group not in last}
+            for name in reversed(package.split(".") if package else []):
+                body = {name: body}
+            config.merge_with(body)
+            if option == used.get("experiment", [PRIMARY])[-1]:
+                for group in {*last} & {*used}:
+                    for said in last[group]:
+                        config.merge_with({group: said})
+        if before is not None and config.get("dataset") is not None:
+            _carry(config, *before)
+    except HydraException as error:
+        raise BadRequest("config: " + " ".join(str(error).split())) from None
+    except OmegaConfBaseException as error:
+        raise BadRequest(_one_line(error)) from None
     evaluators = config.get("evaluator") or {}
     for name in [*evaluators]:
         if isinstance(evaluators[name], DictConfig) and "name" not in evaluators[name]:
             del evaluators[name]  # of an evaluator that was not chosen
-    files = [("config", "config"), *((g, o) for g in used for o in used[g])]
+    del used[PRIMARY]
+    files = [(PRIMARY, PRIMARY), *((group, option) for group in used for option in used[group])]
     sources = tuple((group, str(config_file(option))) for group, option in files)
     named = used.get("experiment", ["experiment/custom"])[-1]
     return config, sources, named.removeprefix("experiment/")
@@ -242,16 +246,16 @@ def _of_the_last_choice(
     return {group: said.get(group, []) for group in stale - _ADDING}, before
 
 
-def _choices(selection: Sequence[str]) -> dict[str, list[str]]:
-    """Group -> the options that Hydra's defaults list takes from it, in order of merging."""
-    loader = GlobalHydra.instance().config_loader()
-    words = list(selection)
-    found: dict[str, list[str]] = {}
-    for item in loader.compute_defaults_list(PRIMARY, words, RunMode.RUN).defaults:
-        path = item.config_path
-        if path and "/" in path and not path.startswith("hydra/"):
-            found.setdefault(path.split("/", 1)[0], []).append(path)
-    return found
+def _defaults(selection: Sequence[str]) -> list[tuple[str, str]]:
+    """Hydra's defaults list: the options to merge, in order, and the key below which each lies."""
+    with _hydra():
+        loader = GlobalHydra.instance().config_loader()
+        listed = loader.compute_defaults_list(PRIMARY, list(selection), RunMode.RUN).defaults
+    return [
+        (item.config_path, item.package or "")
+        for item in listed
+        if item.config_path and not item.config_path.startswith("hydra/")
+    ]
 
 
 def _apply(config: DictConfig, override: Override) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -74,10 +75,12 @@ def config_folders() -> tuple[Path, ...]:
     return (*_own_folders, *(p for p in plugins if p.is_dir()), shipped_configs())
 
 
-def option_files(folder: Path, group: str) -> dict[str, Path]:
+@cache
+def option_files(folder: Path, group: str) -> Mapping[str, Path]:
     """Option -> YAML file, of one group in one folder of configs, in any sub-folder of it.
 
-    The top of the folder (`group` empty) has no sub-folders of its own: those are groups.
+    The top of the folder (`group` empty) has no sub-folders of its own: those are groups. Read
+    once in a process: a composition asks for a hundred files.
 
     Raises:
         BadRequest: two files of one name.
@@ -113,12 +116,8 @@ def config_file(option: str) -> Path:
 def options(group: str) -> tuple[str, ...]:
     """What a group can be set to: its YAML files, and components without one."""
     components = tuple(registry.names(group)) if group in registry.KINDS else ()
-    return tuple(sorted({*components, *_files(group, config_folders())}))
-
-
-@cache
-def _files(group: str, folders: tuple[Path, ...]) -> tuple[str, ...]:
-    return tuple(name for folder in folders for name in option_files(folder, group))
+    files = (option_files(folder, group) for folder in config_folders())
+    return tuple(sorted({*components}.union(*files)))
 
 
 @cache
