@@ -18,7 +18,7 @@ from ppr.config import places
 from ppr.errors import BadRequest
 from ppr.launchers import estimate
 from ppr.papers.files import read
-from ppr.papers.schema import TESTS
+from ppr.papers.schema import KINDS, TESTS
 
 COMPONENTS = sorted({p.name.split(".")[0] for p in new._SKELETONS.glob("*.py.txt")})
 
@@ -114,10 +114,10 @@ def test_what_cannot_be_named_is_refused(words: list[str], said: str, tmp_path: 
         ppr("new", *words, "--into", str(tmp_path))
 
 
-def test_the_skeleton_of_a_paper_says_what_can_be_tested():
+def test_the_skeleton_of_a_paper_says_what_a_claim_is_and_how_it_can_be_tested():
     text = (new._SKELETONS / "paper.paper.txt").read_text(encoding="utf-8")
     comment = re.findall(r"^#   (\S.*?)   ", text, re.MULTILINE)
-    assert {word.strip() for words in comment for word in words.split(",")} == {*TESTS}
+    assert {word.strip() for words in comment for word in words.split(",")} == {*TESTS, *KINDS}
 
 
 def test_pytest_collects_the_tests_of_a_folder_of_ones_own(tmp_path: Path, own_plugins: None):
