@@ -223,6 +223,7 @@ class Stops(Watcher):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
+@pytest.mark.slow
 def test_a_run_on_two_devices_survives_a_dead_process_and_a_signal(ppr, ranks):
     config = compose([*TOY, "engine.devices=2", "task.kills=1"])
     with pytest.raises(RunFailed) as died:

@@ -92,6 +92,7 @@ def test_a_run_stopped_after_its_last_step_keeps_its_best_epoch(asked, monkeypat
     assert_same_run(whole, results_of(config))
 
 
+@pytest.mark.slow
 def test_kill_9_and_the_same_command_again(tmp_path):
     asked = [*TINY, "engine.epochs=5"]
     command = [sys.executable, "-m", "ppr", "run", *asked]
@@ -512,6 +513,7 @@ def test_devices_and_precisions():
 
 
 @pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a C++ compiler here")
+@pytest.mark.slow
 def test_compiled_training_is_the_same_training(tmp_path):
     plain, compiled = (
         open_loop(tmp_path, *TINY, f"engine.compile={value}") for value in ("false", "true")

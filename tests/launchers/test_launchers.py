@@ -293,6 +293,7 @@ def test_a_sweep_again_does_what_is_left(ppr):
     assert "runs 0 to 3" in ppr(f"sweep logs {first} 7").error
 
 
+@pytest.mark.slow
 def test_cancel_saves_what_is_running(ppr):
     words = ["run", "--config-dir", str(ppr.configs), "-m", "experiment=sweep_toy", "seed=0,1,2"]
     words += ["launcher=local", "launcher.jobs=2", "task.step_seconds=0.1", "engine.epochs=100"]

@@ -23,6 +23,7 @@ from ppr.launchers.queue import job_states, slurm
 from ppr.results.finished import run_directory
 
 pytest_plugins = ("sweeping",)
+pytestmark = pytest.mark.slow
 
 SCRIPTS = Path(__file__).parents[2] / "scripts" / "slurm_for_tests"
 NEEDED = ("slurmctld", "slurmd", "munged", "sbatch", "srun")

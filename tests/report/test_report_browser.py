@@ -29,7 +29,10 @@ FLAGS = [
 SECONDS = 60
 PAGES = ["index.html", "runs.html", "paper/hostile.html", "paper/planned.html"]
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
+]
 
 
 class Browser:

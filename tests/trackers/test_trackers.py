@@ -79,6 +79,7 @@ def without_clock(history):
     return [{k: v for k, v in line.items() if k[0] != "_"} for line in history]
 
 
+@pytest.mark.slow
 def test_a_sweep_is_recorded_offline_live_through_kills(ppr):
     done = ppr("run -m seed=3 task.kills=1", "tracker.tags=[mine]", *OFFLINE)
     assert (done.code, done.err.count("killed by SIGKILL")) == (0, 1)
@@ -101,6 +102,7 @@ def test_a_sweep_is_recorded_offline_live_through_kills(ppr):
     assert found.exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_in_the_same_run_of_the_server(ppr, server):
     words = ["task.kills=1", "task.step_seconds=0.4", "tracker=wandb"]
     killed = start(ppr, *words)
