@@ -1,4 +1,8 @@
-"""Draw curves: with braille dots on the terminal, with matplotlib into a file."""
+"""Draw curves: with braille dots on the terminal, with matplotlib into a file.
+
+On the terminal it is our own and no library's (plotext, uniplot): an interval is a band of dots
+around a line, and a light command imports nothing for it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Several runs at a time on one machine, each in a process of its own."""
+"""Several runs at a time on one machine, each in a process of its own.
+
+Not by loky or joblib, whose pool is broken by a worker that is killed: here its run alone is, and
+goes on from its checkpoint. Runs are also told of, pruned and saved on a signal while they are
+done.
+"""
 
 from __future__ import annotations
 

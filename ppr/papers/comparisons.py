@@ -10,6 +10,9 @@ Welch and Satterthwaite:
 One part is Student's one-sample or paired test, two are Welch's. The formulas are those documented
 for `scipy.stats.ttest_ind(equal_var=False)`, which the tests hold them against.
 
+Not by statsmodels, which has Holm's correction, and the power of t tests of equal spreads, but not
+of a `Shift`, and brings pandas.
+
 Skewed seeds hardly harm the comparison of like cells, whose skews cancel: of exponential and
 log-normal values (s = 1), with spreads of 1 and 1.5, 6 to 9 % of such verdicts are false where 5 %
 may be. They break Student's test of one cell, which shows in 16 and 23 % of draws of n = 5 that the

@@ -1,4 +1,8 @@
-"""A filled table as Markdown, LaTeX, CSV, JSON or HTML; everything from data is escaped."""
+"""A filled table as Markdown, LaTeX, CSV, JSON or HTML; everything from data is escaped.
+
+Not by tabulate or pandas, which write numbers: a cell here is reported and reproduced, with its
+interval, its marks and as many digits as mean anything, and the notes belong to the table.
+"""
 
 from __future__ import annotations
 
