@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import statistics
 import textwrap
@@ -16,8 +17,10 @@ import click
 from ppr.cli import options
 from ppr.cli.papers import resolve
 from ppr.cli.words import PAPER
+from ppr.config.places import shipped_configs
 from ppr.display.terminal import Cell, print_table
 from ppr.papers.board import fill_tables
+from ppr.papers.cache import INDEX, papers_using
 from ppr.papers.cells import Filled, Results
 from ppr.papers.claims import Verdict, judge
 from ppr.papers.files import find, folders, load
@@ -52,16 +55,27 @@ STYLES = {
 @options.results
 @options.config_dir
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(*, slug: str, root: str | None, as_json: bool) -> None:
+@click.option("--files", "only_files", is_flag=True, help="Print its files, one a line, no more.")
+def command(*, slug: str, root: str | None, as_json: bool, only_files: bool) -> None:
     """Show one paper: what it says, its tables, its claims and what the runs say of them.
 
     \b
       ppr paper supcon
+      ppr paper supcon --files
+
+    Its files are its YAML and index, the configs and sources that its cells are made of, and the
+    tests of its losses and of what no other paper uses.
     """
     paper = load(slug, folders())
     results = Results(resolve, scan(results_root(root)))
     tables, problems = fill_tables(paper, results)
     filled = [cell for found in tables.values() for cell in found]
+    if only_files:
+        own = find(slug, folders())
+        index = own.parent / INDEX / f"{slug}.json"
+        listed = {_shown(file) for file in (own, index, *_tests(slug, filled)) if file.is_file()}
+        click.echo("\n".join(sorted(listed | {*_files(filled)})))
+        return
     verdicts = judge(paper, results)
     files = [_shown(find(slug, folders())), *_files(filled)]
     costs = list(_costs(filled))
@@ -191,6 +205,25 @@ def _files(filled: list[Filled]) -> list[str]:
                 if part.get("name"):
                     found[str(registry.find(kind, part["name"]))] = None
     return sorted(_shown(Path(file)) for file in found)
+
+
+def _tests(slug: str, filled: list[Filled]) -> Iterator[Path]:
+    """The tests of the losses behind the cells, and those that name what no other paper uses."""
+    from ppr.config.compose import compose
+
+    folder = shipped_configs().parent / "tests"
+    options, experiments = set(), {cell.experiment for cell in filled}
+    for words in dict.fromkeys(cell.cell.overrides for cell in filled):
+        sources = compose(words).sources
+        options |= {f"{g}/{Path(f).stem}" for g, f in sources if g not in ("config", "experiment")}
+    losses = {name for group, _, name in (o.partition("/") for o in options) if group == "loss"}
+    own = {name for name in experiments if papers_using([name]) == [slug]}
+    own |= {each.partition("/")[2] for each in options if papers_using([], [each]) == [slug]}
+    named = re.compile("|".join(rf"\b{re.escape(name)}\b" for name in sorted(own))) if own else None
+    for file in sorted(folder.rglob("*.py")):
+        is_of_loss = file.parent.name == "losses" and file.stem in losses
+        if is_of_loss or (named and named.search(file.read_text(encoding="utf-8"))):
+            yield file
 
 
 def _shown(file: Path) -> str:
