@@ -135,7 +135,7 @@ def main() -> None:
     except PprError as error:
         if debug:
             raise
-        click.echo(f"ppr: {error}", err=True)
+        click.echo("ppr: " + "\\n".join(str(error).splitlines()), err=True)
         sys.exit(error.exit_code)
     except click.ClickException as error:
         error.show()

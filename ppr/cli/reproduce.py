@@ -24,7 +24,7 @@ from ppr.papers.files import folders, load
 from ppr.papers.schema import SCALES, Paper
 from ppr.report.sheet import fill
 from ppr.results.leftovers import drop_leftovers
-from ppr.results.tree import results_root, scan
+from ppr.results.tree import Scan, results_root, scan
 
 if TYPE_CHECKING:
     from ppr.config.compose import Config
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 @click.option("--scale", type=click.Choice(SCALES), help="Tables of this scale [desk].")
 @click.option("--dry-run", is_flag=True, help="Say what is missing and how long it takes, only.")
 @click.option("--yes", is_flag=True, help="Start runs of paper scale on this machine's CPU too.")
+@click.option("--own", is_flag=True, help="Leave published runs out: run what they answer too.")
 @click.option("--renew", is_flag=True, help="Run again what was recorded with older code.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Runs at a time on this machine.")
 @options.results
@@ -52,6 +53,7 @@ def command(
     scale: str | None,
     dry_run: bool,
     yes: bool,
+    own: bool,
     renew: bool,
     jobs: int | None,
     root: str | None,
@@ -63,9 +65,9 @@ def command(
       ppr reproduce supcon --seeds 3 --jobs 2
       ppr reproduce supcon --scale paper launcher=slurm launcher.partition=gpu
 
-    Runs that are there already, or published, are not run again; interrupted, the same command
-    goes on. So it is with runs of older code, which are counted, unless --renew has them done
-    again. KEY=VALUE says where and how fast (launcher, engine.device, data.root, …).
+    Runs that are there already, or published (unless --own), are not run again; interrupted, the
+    same command goes on. So it is with runs of older code, which are counted, unless --renew has
+    them done again. KEY=VALUE says where and how fast (launcher, engine.device, data.root, …).
     """
     from ppr.papers.reproduce import agenda, narrowed
 
@@ -73,7 +75,7 @@ def command(
     paper = narrowed(load(slug, folders()), table, scale, seeds)
     where = results_root(root).resolve()
     os.environ["PPR_RESULTS"] = str(where)  # for the runs, and the processes that do them
-    tables, problems = fill_tables(paper, Results(resolve, scan(where)))
+    tables, problems = fill_tables(paper, Results(resolve, scan(where, published=not own)))
     if not tables:
         raise BadRequest(problems[0])
     for problem in problems:
@@ -94,7 +96,7 @@ def command(
         return 1 if problems else 0
     _look_ahead(name, plan, yes)
     code = _run_all(plan, where, words)
-    code |= _print_outcome(paper, list(tables), where)
+    code |= _print_outcome(paper, list(tables), scan(where, published=not own))
     return 1 if code or problems else 0
 
 
@@ -234,9 +236,9 @@ def _launch(configs: list[Config], root: Path, words: Sequence[str], force: bool
     return code
 
 
-def _print_outcome(paper: Paper, tables: Sequence[str], root: Path) -> int:
+def _print_outcome(paper: Paper, tables: Sequence[str], seen: Scan) -> int:
     """The tables and verdicts; 1 if a table cannot be filled from its runs."""
-    results = Results(resolve, scan(root))
+    results = Results(resolve, seen)
     code = 0
     click.echo()
     for key in tables:

@@ -178,17 +178,18 @@ def records(root: str | Path) -> list[Record]:
     return scan(root).records
 
 
-def scan(root: str | Path) -> Scan:
+def scan(root: str | Path, *, published: bool = True) -> Scan:
     """Every run under `root`, live or published, those that ship with ppr, and every problem.
 
     A finished run appears once: a live one wins over a published one, a root's over a shipped one.
+    With `published` false only what was run under `root` is seen.
     """
     found: list[Record] = []
     problems: list[Problem] = []
     for item in _live(Path(root)):
         (found if isinstance(item, Record) else problems).append(item)  # type: ignore[arg-type]
     finished = {_key(record): record for record in found if record.state == "finished"}
-    for item, own in _published(Path(root)):
+    for item, own in _published(Path(root)) if published else ():
         if isinstance(item, Problem):
             problems.append(item)
             continue

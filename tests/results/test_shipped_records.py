@@ -44,6 +44,13 @@ def test_a_run_of_ones_own_wins(shipped: Path, tmp_path: Path) -> None:
     assert all(record.source.parent == shipped for record in found.values())
 
 
+def test_a_paper_can_be_reproduced_without_them(tmp_path: Path) -> None:
+    words = ["reproduce", "ccem_siglip/optimum", "--dry-run", "--results", str(tmp_path)]
+    assert " done, 0 to do" in CliRunner().invoke(cli, words, catch_exceptions=False).output
+    own = CliRunner().invoke(cli, [*words, "--own"], catch_exceptions=False).output
+    assert " 0 done, " in own
+
+
 def test_a_damaged_file_takes_down_no_list(
     shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
