@@ -21,8 +21,8 @@ def forget() -> None:
     """Let the next request begin as in a process of its own."""
     registry._plugin_files.clear()
     places._own_folders.clear()
-    for known in (registry._index, registry.describe, registry._parse, places._files,
-                  usage.choices_by_experiment):  # fmt: skip
+    for known in (registry._index, registry.describe, registry._parse, places.option_files,
+                  places.groups, usage.choices_by_experiment):  # fmt: skip
         known.cache_clear()
 
 
