@@ -9,15 +9,26 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before torch, and for the processes that 
 import pytest
 from hypothesis import settings
 
+from ppr import commands
+from ppr.config import places
+
 settings.register_profile("ppr", database=None, deadline=None, derandomize=True)
 settings.load_profile("ppr")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def only_own_records():
+    """No run that ships with ppr, fixtures of modules included, but for tests marked so."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ppr.results.tree.shipped_records", lambda: None)
+        yield
+
+
 @pytest.fixture(autouse=True)
-def only_own_records(request, monkeypatch):
-    """No run that ships with ppr, unless a test asks for them: `pytest.mark.shipped_records`."""
-    if not request.node.get_closest_marker("shipped_records"):
-        monkeypatch.setattr("ppr.results.tree.shipped_records", lambda: None)
+def shipped_records_too(request, monkeypatch):
+    """With `pytest.mark.shipped_records` a test sees the runs that ship with ppr."""
+    if request.node.get_closest_marker("shipped_records"):
+        monkeypatch.setattr("ppr.results.tree.shipped_records", places.shipped_records)
 
 
 @pytest.fixture(autouse=True)
@@ -29,4 +40,5 @@ def own_folders(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("PPR_CACHE", str(home / "cache"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(home / "hub"))
-    return home
+    yield home
+    commands.begin(())  # what a command line of the test named is no option of the next one

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from ppr.config.bodies import lineage, option_body
-from ppr.config.places import config_files
+from ppr.config.places import config_files, config_folders
 from ppr.errors import BadRequest
 
 
@@ -22,9 +22,14 @@ def headline(path: Path) -> str:
     return ""
 
 
-@lru_cache(maxsize=1)
 def choices_by_experiment() -> dict[str, dict[str, list[str]]]:
     """Experiment -> group -> options, its parents' included; of a wrong one none."""
+    return _choices(config_folders())
+
+
+@lru_cache(maxsize=4)
+def _choices(folders: tuple[Path, ...]) -> dict[str, dict[str, list[str]]]:
+    """Of the folders of configs that there are now: a plug-in may bring another."""
     found: dict[str, dict[str, list[str]]] = {}
     for name in config_files("experiment"):
         try:

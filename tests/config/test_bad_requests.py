@@ -22,7 +22,7 @@ def forget() -> None:
     registry._plugin_files.clear()
     places._own_folders.clear()
     for known in (registry._index, registry.describe, registry._parse, places.option_files,
-                  places.groups, usage.choices_by_experiment):  # fmt: skip
+                  places.groups, usage._choices):  # fmt: skip
         known.cache_clear()
 
 
