@@ -22,6 +22,7 @@ from ppr.display.terminal import Cell, print_table
 from ppr.papers.board import fill_tables
 from ppr.papers.cache import INDEX, papers_using
 from ppr.papers.cells import Filled, Results
+from ppr.papers.claim_schema import KINDS
 from ppr.papers.claims import Verdict, judge
 from ppr.papers.files import find, folders, load
 from ppr.papers.kinds import (
@@ -35,7 +36,8 @@ from ppr.papers.kinds import (
     tally,
 )
 from ppr.papers.looks import duration
-from ppr.papers.schema import KINDS, SCALES, Paper
+from ppr.papers.schema import Paper
+from ppr.papers.table_schema import SCALES
 from ppr.results.metrics import metrics
 from ppr.results.tree import results_root, scan
 

@@ -21,7 +21,8 @@ from ppr.papers.board import fill_tables
 from ppr.papers.cells import Results
 from ppr.papers.claims import judge
 from ppr.papers.files import folders, load
-from ppr.papers.schema import SCALES, Paper
+from ppr.papers.schema import Paper
+from ppr.papers.table_schema import SCALES
 from ppr.report.sheet import fill
 from ppr.results.leftovers import drop_leftovers
 from ppr.results.tree import Scan, results_root, scan

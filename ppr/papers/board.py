@@ -96,7 +96,7 @@ def standing(path: Path, results: Results) -> tuple[Standing, list[str]]:
     from ppr.papers.cells import cells
     from ppr.papers.claims import judge
     from ppr.papers.kinds import tally
-    from ppr.papers.schema import SCALES
+    from ppr.papers.table_schema import SCALES
 
     paper = read(path)
     words = [

@@ -13,7 +13,8 @@ from ppr.commands import command_line
 from ppr.errors import BadRequest, choices
 from ppr.papers.attested import Attested, Changes
 from ppr.papers.records import edited
-from ppr.papers.schema import Paper, Table, Value
+from ppr.papers.schema import Paper
+from ppr.papers.table_schema import Table, Value
 from ppr.results.metrics import metrics
 from ppr.results.statistics import Interval, far_seeds, mean_interval
 from ppr.results.tree import Record, Scan

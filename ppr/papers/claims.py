@@ -32,11 +32,12 @@ from dataclasses import dataclass, replace
 
 from ppr.errors import BadRequest
 from ppr.papers.cells import Cell, Filled, Results, cells, refer
+from ppr.papers.claim_schema import Claim, Exact, Matches, Monotone
 from ppr.papers.comparisons import LEVEL, POWER, holm, seeds_needed
 from ppr.papers.exact import exact
 from ppr.papers.kinds import Outcome
 from ppr.papers.looks import Group, Look, at_look, looks, price, wanting
-from ppr.papers.schema import Claim, Exact, Matches, Monotone, Paper
+from ppr.papers.schema import Paper
 from ppr.papers.trials import Bound, Trial, trial
 
 _EXACT: dict[bool | None, Outcome] = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ppr.papers.claim_schema import Exact
 from ppr.papers.looks import Group, wanting
-from ppr.papers.schema import Exact
 
 
 def exact(claim: Exact, groups: Sequence[Group]) -> tuple[bool | None, str]:

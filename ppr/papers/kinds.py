@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from ppr.papers.claim_schema import Kind
     from ppr.papers.claims import Verdict
-    from ppr.papers.schema import Kind, Paper
+    from ppr.papers.schema import Paper
 
 Outcome = Literal["reproduced", "not reproduced", "inconclusive", "not run"]
 OUTCOMES: tuple[Outcome, ...] = ("reproduced", "not reproduced", "inconclusive", "not run")

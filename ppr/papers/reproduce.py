@@ -10,7 +10,8 @@ from ppr.config.compose import Config, compose
 from ppr.config.inputs import inputs_of, needed
 from ppr.errors import BadRequest, choices
 from ppr.papers.cells import Filled
-from ppr.papers.schema import Paper, Table
+from ppr.papers.schema import Paper
+from ppr.papers.table_schema import Table
 from ppr.results.finished import finished_summary, is_finished
 
 Key = tuple[str, str, int]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ppr.papers.cells import Filled
+from ppr.papers.claim_schema import Claim, Difference, Equal, Matches, Monotone, Ratio
 from ppr.papers.comparisons import (
     LEVEL,
     Shift,
@@ -17,7 +18,6 @@ from ppr.papers.comparisons import (
     paired,
     welch,
 )
-from ppr.papers.schema import Claim, Difference, Equal, Matches, Monotone, Ratio
 
 
 @dataclass(frozen=True)

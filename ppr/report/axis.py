@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ppr.display.plot import Panel
 from ppr.errors import BadRequest
 from ppr.papers.cells import Filled
-from ppr.papers.schema import Entry, Table
+from ppr.papers.table_schema import Entry, Table
 from ppr.report.sheet import Sheet
 from ppr.results.curves import Curve
 

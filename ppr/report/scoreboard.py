@@ -10,7 +10,7 @@ from urllib.parse import quote
 from ppr.papers.board import Standing
 from ppr.papers.files import Reference
 from ppr.papers.kinds import Counts, added, findings, others, summary
-from ppr.papers.schema import SCALES
+from ppr.papers.table_schema import SCALES
 from ppr.report.formats import md
 
 Row = tuple[Reference, Standing]

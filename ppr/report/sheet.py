@@ -15,7 +15,8 @@ from ppr.commands import command_line
 from ppr.config.code import where
 from ppr.papers.cells import Filled, Results, cells
 from ppr.papers.comparisons import leaders
-from ppr.papers.schema import Best, Paper, Settings, Table
+from ppr.papers.schema import Paper
+from ppr.papers.table_schema import Best, Settings, Table
 from ppr.results.metrics import flatten
 
 MOST_EXTRA_PLACES = 3

@@ -9,8 +9,9 @@ from typing import Any
 from ppr.commands import command_line
 from ppr.papers.cache import papers_using
 from ppr.papers.cells import Filled, Results, cells, refer
+from ppr.papers.claim_schema import Matches
 from ppr.papers.files import folders, load
-from ppr.papers.schema import Matches, Paper
+from ppr.papers.schema import Paper
 from ppr.report.sheet import difference, reported, reproduced
 from ppr.results.tree import scan
 

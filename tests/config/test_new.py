@@ -17,8 +17,8 @@ from ppr.cli.main import cli
 from ppr.config import places
 from ppr.errors import BadRequest
 from ppr.launchers import estimate
+from ppr.papers.claim_schema import KINDS, TESTS
 from ppr.papers.files import read
-from ppr.papers.schema import KINDS, TESTS
 
 COMPONENTS = sorted({p.name.split(".")[0] for p in new._SKELETONS.glob("*.py.txt")})
 

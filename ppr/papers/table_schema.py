@@ -1,0 +1,228 @@
+"""What a paper's file may say of a table: rows × columns of cells, seeds, reported values.
+
+Values are written as the paper prints them, in the table's `unit`; metrics in the results tree are
+fractions of 1, so a table in "%" shows them times 100.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import shlex
+from collections.abc import Iterator, Mapping
+from string import Template
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ppr.errors import choices
+from ppr.results.metrics import lower_is_better
+
+SCALES = ("desk", "paper")
+Scale = Literal["desk", "paper"]
+Settings = Literal["paper", "tuned", "untuned", "none"]
+Best = Literal["max", "min", "none"]
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Entry(Part):
+    """A row or a column: what stands for it in `cell`, and its metric where it has its own.
+
+    `${metric}` in a row's metric is the metric of the column or table: `untrained/${metric}`.
+    `settings`, where they are not the table's: of a row that was left out of the tuning.
+    """
+
+    value: str = ""
+    metric: str | None = None
+    best: Best | None = None
+    settings: Settings | None = None
+
+
+class Value(Part):
+    """A reported value, with the half-width of its 95 % interval where the paper gives one."""
+
+    value: float
+    half_width: float = Field(default=0.0, ge=0)
+
+
+class Reported(Part):
+    """What a paper prints, and where that was read. Keys beside these are the table's rows."""
+
+    source: str = Field(min_length=1)
+    selection: Literal["last epoch", "best validation epoch", "best test epoch"] | None = None
+    protocol: str | None = None
+    values: dict[str, dict[str, Value]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rows_beside_the_source(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        own = {key: given[key] for key in cls.model_fields.keys() - {"values"} if key in given}
+        rows = {key: row for key, row in given.items() if key not in own}
+        return {**own, "values": {str(name): _values(row) for name, row in rows.items()}}
+
+
+def _values(row: Any) -> Any:
+    if not isinstance(row, Mapping):
+        return row
+    return {
+        str(column): {"value": value} if isinstance(value, int | float) else value
+        for column, value in row.items()
+    }
+
+
+class Table(Part):
+    """Rows × columns of cells; `cell` spells the overrides of one, with `${row}`, `${column}`.
+
+    `axis` says that the columns are numbers, and of what, so that the table is drawn as well;
+    `quantity` then says what its other axis measures, and in what. `seeds` is a plan: that many
+    count, from 0 on, and no others. `looks` says at which numbers of seeds claims are judged;
+    `seeds` is then the first of them unless the file says more.
+
+    `settings` says where learning rates and lengths are from: `paper`, the paper's own; `tuned`,
+    of a grid for every row that the notes state, chosen on validation; `untuned`, neither; `none`,
+    nothing is trained.
+    """
+
+    title: str
+    scale: Scale
+    metric: str
+    unit: str = ""
+    best: Best | None = None
+    decimals: int | None = Field(default=None, ge=0, le=12)
+    axis: str | None = None
+    quantity: str | None = None
+    rows: dict[str, Entry]
+    columns: dict[str, Entry]
+    cell: str
+    seeds: int = Field(default=5, ge=1, le=10_000)
+    looks: tuple[Annotated[int, Field(ge=2, le=10_000)], ...] = ()
+    settings: Settings = "untuned"
+    protocol: dict[str, str | int | float | bool] = {}
+    cost: str | None = None
+    reported: Reported | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_entries(cls, given: Any) -> Any:
+        """`SupCon: supcon` is short for `SupCon: {value: supcon}`."""
+        if not isinstance(given, Mapping):
+            return given
+        axes = {
+            axis: {
+                str(name): entry if isinstance(entry, Mapping) else {"value": str(entry)}
+                for name, entry in given[axis].items()
+            }
+            for axis in ("rows", "columns")
+            if isinstance(given.get(axis), Mapping)
+        }
+        looks = given.get("looks")
+        first = {"seeds": looks[0]} if isinstance(looks, list) and looks else {}
+        return {**first, **given, **axes}
+
+    @model_validator(mode="after")
+    def _two_axes(self) -> Table:
+        if (self.axis is None) != (self.quantity is None):
+            raise ValueError("`axis` and `quantity`, what a plot's two axes say, go together")
+        return self
+
+    @model_validator(mode="after")
+    def _looks_go_forward(self) -> Table:
+        for before, after in itertools.pairwise(self.looks):
+            if after <= before:
+                raise ValueError(f"`looks`: {after} after {before}; each takes more seeds")
+        if self.looks and self.seeds not in self.looks:
+            known = ", ".join(map(str, self.looks))
+            raise ValueError(f"`seeds`: {self.seeds} is none of the looks: {known}")
+        return self
+
+    @property
+    def plan(self) -> tuple[int, ...]:
+        """The numbers of seeds at which its claims are judged."""
+        return self.looks or (self.seeds,)
+
+    def look(self, number: int) -> int:
+        """The seeds of a look, from 0; of the last, where another table has more."""
+        return self.plan[min(number, len(self.plan) - 1)]
+
+    @property
+    def factor(self) -> float:
+        """What a stored metric is multiplied by to be shown."""
+        return 100.0 if self.unit == "%" else 1.0
+
+    @property
+    def places(self) -> int:
+        if self.decimals is not None:
+            return self.decimals
+        return 1 if self.unit == "%" else 3
+
+    def overrides(self, row: str, column: str) -> str:
+        return Template(self.cell).substitute(
+            row=self.rows[row].value, column=self.columns[column].value
+        )
+
+    def best_of(self, row: str, column: str) -> tuple[Best, str]:
+        """What is best of a cell's column, and what its rivals have in common with it.
+
+        As the row, the column or the table says, and then all rows of the column are rivals; else
+        as the metric is read, among the rows of that metric.
+        """
+        if stated := self.rows[row].best or self.columns[column].best or self.best:
+            return stated, ""
+        metric = self.metric_of(row, column)
+        return ("min" if lower_is_better(metric) else "max"), metric.rpartition("/")[2]
+
+    def settings_of(self, row: str, column: str) -> Settings:
+        """A cell's: what its row or its column says of itself, untuned if either is."""
+        own = [e.settings for e in (self.rows[row], self.columns[column]) if e.settings]
+        return "untuned" if "untuned" in own else next(iter(own), self.settings)
+
+    def metric_of(self, row: str, column: str) -> str:
+        base = self.columns[column].metric or self.metric
+        return Template(self.rows[row].metric or base).substitute(metric=base)
+
+
+def _quote_problems(where: str, cell: str) -> Iterator[str]:
+    try:
+        shlex.split(cell)
+    except ValueError as error:
+        yield f"{where}.cell={cell!r}: {str(error).lower()}"
+
+
+def table_problems(where: str, table: Table) -> Iterator[str]:
+    for axis in ("rows", "columns"):
+        if not getattr(table, axis):
+            yield f"{where}.{axis}: there must be at least one"
+    for column, entry in table.columns.items() if table.axis is not None else ():
+        if not _is_number(entry.value or column):
+            yield f"{where}.columns.{column}: must be a number, as the table has an axis"
+    yield from _quote_problems(where, table.cell)
+    for text, known in ((table.cell, {"row", "column"}), *_metrics(table)):
+        for name in Template(text).get_identifiers():
+            if name not in known:
+                yield f"{where}: {text!r}: unknown ${{{name}}}; {choices(name, known)}"
+        if not Template(text).is_valid():
+            yield f"{where}: {text!r}: a $ must be $${{}} or belong to ${{row}} or ${{column}}"
+    for row, values in (table.reported.values if table.reported else {}).items():
+        if row not in table.rows:
+            yield f"{where}.reported: no row {row!r}; {choices(row, table.rows)}"
+        for column in values:
+            if column not in table.columns:
+                known_ones = choices(column, table.columns)
+                yield f"{where}.reported.{row}: no column {column!r}; {known_ones}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _metrics(table: Table) -> Iterator[tuple[str, set[str]]]:
+    for entry in (*table.rows.values(), *table.columns.values()):
+        yield entry.metric or "", {"metric"}
