@@ -59,7 +59,7 @@ REQUIRED = object()
 DECLARED: Mapping[str, tuple[str, ...]] = {
     "task": ("losses", "inputs", "targets", "needs", "shows", "features", "outputs"),
     "loss": ("family", "targets"),
-    "dataset": ("inputs", "targets", "has", "like"),
+    "dataset": ("inputs", "targets", "has", "like", "finds"),
     "model": ("inputs", "features"),
     "head": ("outputs",),
     "augment": ("inputs",),

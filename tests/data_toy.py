@@ -81,3 +81,16 @@ def refused(kind: type[PprError], *words: object) -> Any:
         return "\n" not in text and all(str(word) in text for word in words)
 
     return pytest.raises(kind, check=fits)
+
+
+def own_images(folder: Path) -> Path:
+    """Three classes of ten small images: in class folders, and once more in a Parquet file."""
+    encoded, labels = [], []
+    for number, name in enumerate(CLASSES):
+        (folder / name).mkdir(parents=True)
+        for row, pixels in enumerate(pictures(10, number)):
+            (folder / name / f"{row}.png").write_bytes(png(pixels))
+            encoded.append(png(pixels))
+            labels.append(number)
+    write(folder / "own.parquet", encoded, labels)
+    return folder

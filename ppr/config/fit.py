@@ -7,7 +7,8 @@ What each part's mark declares, all of it read from its source:
              its model, where that is not the data set's inputs; `features`: for each "sample" or
              "position"; `outputs`: what its head must give
     loss     `family`; `targets`, where it reads others than those of its family
-    dataset  `inputs`, `targets`, `has`; `like`: the field that names the set it is made of
+    dataset  `inputs`, `targets`, `has`; `like`: the field that names the set it is made of;
+             `finds`: the field that holds a digest of what lies where data.root says
     model    `inputs` it takes; `features`: one row for each "sample" or "position"
     head     `outputs`: one for each of the "classes", or an "embedding"
     augment, mixup   `inputs` they take

@@ -12,6 +12,7 @@ from ppr.config.fit import check_fit
 from ppr.config.settings import engine_fields
 from ppr.errors import BadRequest, choices
 from ppr.fields import Count, Literal
+from ppr.paths import expanded
 from ppr.registry import Field, Spec
 
 SCALES = ("smoke", "desk", "paper")
@@ -66,7 +67,19 @@ def check_config(values: Mapping[str, Any]) -> dict[str, Any]:
     for name, fields in _SECTIONS.items():
         checked[name] = _section(name, values.get(name), fields)
     check_fit(checked)
+    if checked["dataset"]:
+        checked["dataset"] |= _found(checked["dataset"], checked["data"]["root"])
     return checked
+
+
+def _found(node: Mapping[str, Any], root: str | None) -> dict[str, str]:
+    """What identifies a data set that has no name but where it lies: a digest of its contents."""
+    spec = registry.describe("dataset", node["name"])
+    for name in spec.declared.get("finds", ()):
+        if node[name] is None:
+            where = expanded(root, "data.root") if root else None
+            return {name: registry.make("dataset", node, where).digest()}
+    return {}
 
 
 def _component(kind: str, node: Any, where: str) -> dict[str, Any]:

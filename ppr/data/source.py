@@ -132,6 +132,10 @@ class ArraySource(Source):
     def read(self) -> Mapping[str, Examples]:
         """The published splits, "train" and "test", as arrays."""
 
+    def left(self) -> int:
+        """How many of the published training rows are not held out."""
+        return self.card.rows["train"] - self.validation
+
     def arrays(self) -> Mapping[str, Examples]:
         """What `read` gives; a source whose reading is slow caches it here."""
         return self.read()

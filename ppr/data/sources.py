@@ -11,6 +11,7 @@ from ppr import registry
 from ppr.config.places import config_files
 from ppr.config.yaml_files import read_yaml
 from ppr.data import hub
+from ppr.data.card import Card
 from ppr.errors import BadRequest, choices
 
 if TYPE_CHECKING:
@@ -18,10 +19,16 @@ if TYPE_CHECKING:
 
 
 def sources(names: Iterable[str], root: str | None) -> dict[str, ArraySource]:
-    """The data sets with a card of their own (`hub_images` is many), or those named."""
+    """The data sets with a card of their own (`hub_images` is many), or those named.
+
+    One of the user's own (`folder`, `parquet`) is what lies in `root`.
+    """
     kinds = {name: registry.load("dataset", name) for name in registry.names("dataset")}
-    known = {name: kind for name, kind in kinds.items() if hasattr(kind, "card")}
+    known = {name: k for name, k in kinds.items() if isinstance(getattr(k, "card", None), Card)}
     makers: dict[str, Any] = dict(known)
+    makers |= {
+        n: k for n, k in kinds.items() if registry.describe("dataset", n).declared.get("finds")
+    }
     for option, file in config_files("dataset").items() if names else ():  # dataset=gowalla
         kind, fields = _option(read_yaml(file))
         if option not in makers and kind in known:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ppr.data.images import label_column, open_image
+from ppr.data.images import open_image
 from ppr.errors import RunFailed
 
 if TYPE_CHECKING:
@@ -20,26 +20,23 @@ T = TypeVar("T")
 class StreamSplit:
     """A map-style split over a `datasets` table on disk; made to be read in loader processes.
 
-    `table` has the columns `image` and `label`; `rows` picks and orders some of it (None: all).
+    `table` has the column `image`, `labels` the class number of each of its rows; `rows` picks and
+    orders some of it (None: all).
     """
 
     def __init__(
         self,
         table: Any,
         image: str,
-        label: str,
+        labels: np.ndarray,
         *,
         size: int,
-        classes: int,
         where: Path,
         rows: np.ndarray | None = None,
     ) -> None:
         import torch
         from datasets import Image as ImageFeature
 
-        labels = label_column(
-            table.select_columns([label]).with_format("arrow")[:], label, classes, where
-        )
         self.targets: Tensor = torch.from_numpy(labels if rows is None else labels[rows])
         self.image, self.size, self.where, self.rows = image, size, where, rows
         self.table = table.cast_column(image, ImageFeature(decode=False)).select_columns([image])

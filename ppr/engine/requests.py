@@ -22,18 +22,19 @@ def refuse_request(values: Mapping[str, Any]) -> None:
     refuse_parts(engine["batch_size"], engine["devices"], engine["accumulate"])
     if values["data"]["synthetic"]:
         return
-    from ppr.data.source import ArraySource
+    from ppr.config.places import data_root
 
-    source = registry.make("dataset", node, None)
+    source = registry.make("dataset", node, data_root(values["data"]["root"]))
     rows = getattr(getattr(source, "card", None), "rows", {})
     held = getattr(source, "validation", None)
     if not isinstance(held, int) or "of" in node:
         return  # what is made of another set knows its sizes only when it has it
-    if isinstance(source, ArraySource):  # others part what they hold in ways of their own
-        left = rows["train"] - held
+    if hasattr(source, "left"):  # others part what they hold in ways of their own
+        left = source.left()
         if engine["batch_size"] > left:
             raise BadRequest(
-                f"engine.batch_size={engine['batch_size']}: larger than the training split ({left})"
+                f"engine.batch_size={engine['batch_size']}: larger than the training split "
+                f"({left}); use at most {left}"
             )
     if engine["evaluate_every"] and not held and "validation" not in rows:
         raise BadRequest(no_validation(engine["evaluate_every"], node["name"]))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from data_toy import CLASSES, Toy, pictures, png, refused, same, write, write_toy
+from data_toy import CLASSES, Toy, own_images, pictures, png, refused, same, write, write_toy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -54,11 +54,17 @@ def root(tmp_path: Path) -> Path:
 # --- components
 
 
+def where(name: str, folder: Path) -> Path | None:
+    """The folder of the component's data, where it describes what lies there."""
+    return own_images(folder / "own") if registry.describe("dataset", name).declared.get("finds") else None
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_component_describes_itself_and_makes_synthetic_data(name: str) -> None:
+def test_component_describes_itself_and_makes_synthetic_data(name: str, tmp_path: Path) -> None:
     holds_out = "validation" in registry.describe("dataset", name).fields
     fields = {**({"validation": 5} if holds_out else {}), **EXTRA.get(name, {})}
-    source = ppr.build("dataset", name, None, **fields)
+    root = where(name, tmp_path)
+    source = ppr.build("dataset", name, root, **fields)
     card = source.card
     data = source.synthetic(12)
     images = len(card.shape) == 3
@@ -77,16 +83,16 @@ def test_component_describes_itself_and_makes_synthetic_data(name: str) -> None:
         assert len(data.train.targets.unique()) == min(12, len(card.classes))
     assert data.digest == source.synthetic(12).digest != source.synthetic(12, seed=1).digest
     if holds_out:
-        unheld = ppr.build("dataset", name, None, **{**fields, "validation": 0})
+        unheld = ppr.build("dataset", name, root, **{**fields, "validation": 0})
         assert unheld.synthetic(3).validation is None
 
 
 @pytest.mark.parametrize("file", sorted((shipped_configs() / "dataset").rglob("*.yaml")))
-def test_shipped_configs_name_known_fields(file: Path) -> None:
+def test_shipped_configs_name_known_fields(file: Path, tmp_path: Path) -> None:
     values = yaml.safe_load(file.read_text(encoding="utf-8"))
     name = values.pop("name")
     check_fields(registry.describe("dataset", name), values, "dataset")
-    assert ppr.build("dataset", name, None, **values).card.shape
+    assert ppr.build("dataset", name, where(name, tmp_path), **values).card.shape
 
 
 def test_coarse_labels_change_the_card() -> None:

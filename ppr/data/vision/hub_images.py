@@ -10,17 +10,22 @@ and deviation that torchvision documents for its ImageNet models, unless `mean` 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ppr.data import hub as place_of
 from ppr.data.card import Card
+from ppr.data.columns import as_text, columns, in_order, read_schema
+from ppr.data.images import label_column
 from ppr.data.source import Source
 from ppr.errors import BadRequest, RunFailed, choices
 from ppr.fields import Count
 from ppr.registry import component
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ppr.data.dataset import Dataset
     from ppr.data.stream import StreamSplit
 
@@ -29,6 +34,8 @@ if TYPE_CHECKING:
 class HubImages(Source):
     """`hub` is the repository; `train` and `test` its Parquet files; `image`, `label` its columns.
 
+    Columns of other names, and `classes` where it is not given, are found in the files; classes may
+    be numbers or words.
     In a local mirror the folder is `<root>/<repository name>` or `<root>/<hub>`.
     """
 
@@ -37,7 +44,7 @@ class HubImages(Source):
         root: Path | None = None,
         *,
         hub: str,
-        classes: Count,
+        classes: Count | None = None,
         train: str = "data/train-*.parquet",
         test: str = "data/validation-*.parquet",
         image: str = "image",
@@ -55,7 +62,7 @@ class HubImages(Source):
         self.card = Card(
             name=hub.rsplit("/", 1)[-1],
             shape=(3, size, size),
-            classes=tuple(str(number) for number in range(classes)),
+            classes=tuple(str(number) for number in range(classes or 0)),
             rows={},
             source=f"https://huggingface.co/datasets/{hub}",
             licence="see the source",
@@ -71,51 +78,74 @@ class HubImages(Source):
 
         place = place_of.locate(self.card, self.root)
         tables = {split: _table(files) for split, files in place.files.items()}
+        image, label = self._columns(tables["train"], place.files["train"][0])
         for split, table in tables.items():
-            self._check(table, place.files[split][0])
-        whole = self._split(tables["train"], place.folder)
-        kept, held = self.split(whole.targets.numpy())
-        train = whole if kept is None else self._split(tables["train"], place.folder, kept)
-        validation = None if held is None else self._split(tables["train"], place.folder, held)
-        test = self._split(tables["test"], place.folder)
+            _check(table, image, label, place.files[split][0])
+        labels, classes = self._labels(tables, label, place.folder)
+
+        def part(split: str, rows: Any = None) -> StreamSplit:
+            from ppr.data.stream import StreamSplit
+
+            size, where = self.card.shape[1], place.folder
+            return StreamSplit(
+                tables[split], image, labels[split], size=size, where=where, rows=rows
+            )
+
+        kept, held = self.split(labels["train"])
+        train, test = part("train", kept), part("test")
+        validation = None if held is None else part("train", held)
         return Dataset(
             name=self.card.name,
             train=train,
             validation=validation,
             test=test,
             shape=self.card.shape,
-            classes=self.card.classes,
+            classes=classes,
             mean=self.card.mean,
             std=self.card.std,
             digest=_digest(place, self.card.shape, (train, validation, test)),
         )
 
-    def _check(self, table: Any, file: Path) -> None:
-        """Columns that are there, and images that lie in the file and not beside it."""
-        for field, kind in (("image", "input"), ("label", "target")):
-            column = self.card.columns[kind]
-            if column not in table.column_names:
-                known = choices(column, table.column_names)
-                raise BadRequest(f"dataset.{field}={column}: no such column in {file}; {known}")
-        image = self.card.columns["input"]
-        cell = table.with_format("arrow").select(range(min(1, len(table))))[:][image].to_pylist()
-        if cell and isinstance(cell[0], dict) and not cell[0].get("bytes") and cell[0].get("path"):
-            raise RunFailed(
-                f"{file}: column {image!r} holds paths and no images; datasets' "
-                "embed_table_storage puts them into the table before it is written"
-            )
+    def _columns(self, table: Any, file: Path) -> tuple[str, str]:
+        """The columns that are named, or, where they have the usual names in vain, those found."""
+        asked = self.card.columns["input"], self.card.columns["target"]
+        there = table.column_names
+        image, label = (
+            None if name == usual and name not in there else name
+            for name, usual in zip(asked, ("image", "label"), strict=True)
+        )
+        return columns(read_schema(file), str(file), image, label)
 
-    def _split(self, table: Any, where: Path, rows: Any = None) -> StreamSplit:
-        from ppr.data.stream import StreamSplit
+    def _labels(
+        self, tables: Mapping[str, Any], label: str, where: Path
+    ) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+        """The class number of each row of each split, and what the classes are called."""
+        import numpy as np
 
-        return StreamSplit(
-            table,
-            self.card.columns["input"],
-            self.card.columns["target"],
-            size=self.card.shape[1],
-            classes=len(self.card.classes),
-            where=where,
-            rows=rows,
+        arrow = {s: t.select_columns([label]).with_format("arrow")[:] for s, t in tables.items()}
+        if self.card.classes:
+            count = len(self.card.classes)
+            numbers = {s: label_column(table, label, count, where) for s, table in arrow.items()}
+            return numbers, self.card.classes
+        names = getattr(tables["train"].features[label], "names", None)
+        named = tuple(names) if names else None
+        texts = {s: as_text(t[label].to_pylist(), named, str(where)) for s, t in arrow.items()}
+        classes = in_order({text for part in texts.values() for text in part}, named)
+        number = {name: index for index, name in enumerate(classes)}
+        return {s: np.array([number[text] for text in part]) for s, part in texts.items()}, classes
+
+
+def _check(table: Any, image: str, label: str, file: Path) -> None:
+    """Columns that are there, and images that lie in the file and not beside it."""
+    for field, column in (("image", image), ("label", label)):
+        if column not in table.column_names:
+            known = choices(column, table.column_names)
+            raise BadRequest(f"dataset.{field}={column}: no such column in {file}; {known}")
+    cell = table.with_format("arrow").select(range(min(1, len(table))))[:][image].to_pylist()
+    if cell and isinstance(cell[0], dict) and not cell[0].get("bytes") and cell[0].get("path"):
+        raise RunFailed(
+            f"{file}: column {image!r} holds paths and no images; datasets' "
+            "embed_table_storage puts them into the table before it is written"
         )
 
 
