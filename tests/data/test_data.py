@@ -56,7 +56,8 @@ def root(tmp_path: Path) -> Path:
 
 def where(name: str, folder: Path) -> Path | None:
     """The folder of the component's data, where it describes what lies there."""
-    return own_images(folder / "own") if registry.describe("dataset", name).declared.get("finds") else None
+    finds = "finds" in registry.describe("dataset", name).declared
+    return own_images(folder / "own") if finds else None
 
 
 @pytest.mark.parametrize("name", NAMES)
