@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ppr.papers.table_schema import Part
+from ppr.papers.part import Part
+from ppr.papers.universe_schema import Universes
 
 Kind = Literal["finding", "against", "identity"]
 KINDS: tuple[Kind, ...] = ("finding", "against", "identity")
@@ -21,7 +22,8 @@ class _Claim(Part):
     `identity` only a bug could break (a formula against itself, arithmetic, a definition, trained
     against untrained); one `against` contradicts the paper or its released code.
 
-    `words`: which of the paper's `claims_in_words` it tests, counted from 0.
+    `words`: which of the paper's `claims_in_words` it tests, counted from 0. `universes`: those
+    under which its direction must persist, beside its table's.
     """
 
     says: str
@@ -29,6 +31,15 @@ class _Claim(Part):
     words: list[Annotated[int, Field(ge=0)]] = Field(default_factory=list)
     cells: list[str] = Field(min_length=1)
     metric: str | None = None
+    universes: Universes = Universes()
+
+    @model_validator(mode="after")
+    def _an_identity_has_no_universe(self) -> _Claim:
+        if self.kind == "identity" and "universes" in self.model_fields_set:
+            raise ValueError(
+                "an identity holds in every universe, or is a bug: no `universes`, or kind: finding"
+            )
+        return self
 
     @model_validator(mode="after")
     def _an_identity_tests_no_words(self) -> _Claim:

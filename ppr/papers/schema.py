@@ -19,7 +19,8 @@ from ppr.papers.claim_schema import (
     Monotone,
     Ratio,
 )
-from ppr.papers.table_schema import Entry, Part, Table, Value, table_problems
+from ppr.papers.part import Part
+from ppr.papers.table_schema import Entry, Table, Value, table_problems
 
 
 class Findings(Part):

@@ -13,19 +13,17 @@ from collections.abc import Iterator, Mapping
 from string import Template
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from ppr.errors import choices
+from ppr.papers.part import Part
+from ppr.papers.universe_schema import Universes
 from ppr.results.metrics import lower_is_better
 
 SCALES = ("desk", "paper")
 Scale = Literal["desk", "paper"]
 Settings = Literal["paper", "tuned", "untuned", "none"]
 Best = Literal["max", "min", "none"]
-
-
-class Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Entry(Part):
@@ -54,7 +52,7 @@ class Reported(Part):
     source: str = Field(min_length=1)
     selection: Literal["last epoch", "best validation epoch", "best test epoch"] | None = None
     protocol: str | None = None
-    values: dict[str, dict[str, Value]] = {}
+    values: dict[str, dict[str, Value]] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -86,6 +84,8 @@ class Table(Part):
     `settings` says where learning rates and lengths are from: `paper`, the paper's own; `tuned`,
     of a grid for every row that the notes state, chosen on validation; `untuned`, neither; `none`,
     nothing is trained.
+
+    `universes`: those of all its findings, run with `universe_seeds` seeds, from 0 on.
     """
 
     title: str
@@ -102,7 +102,9 @@ class Table(Part):
     seeds: int = Field(default=5, ge=1, le=10_000)
     looks: tuple[Annotated[int, Field(ge=2, le=10_000)], ...] = ()
     settings: Settings = "untuned"
-    protocol: dict[str, str | int | float | bool] = {}
+    universes: Universes = Universes()
+    universe_seeds: int = Field(default=2, ge=1, le=100)
+    protocol: dict[str, str | int | float | bool] = Field(default_factory=dict)
     cost: str | None = None
     reported: Reported | None = None
 
