@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ppr.config.build import build
+from ppr.loading import Loaded, load
 from ppr.registry import add_plugin, component
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "add_plugin", "build", "component"]
+__all__ = ["Loaded", "__version__", "add_plugin", "build", "component", "load"]

@@ -10,8 +10,8 @@ import shlex
 from collections.abc import Iterable
 
 TAKE_CONFIG_DIR = frozenset({
-    "check", "compare", "paper", "papers", "plot", "publish", "report", "reproduce", "results",
-    "run", "table", "track", "verify",
+    "check", "compare", "evaluate", "export", "paper", "papers", "plot", "publish", "report",
+    "reproduce", "results", "run", "table", "track", "verify",
 })  # fmt: skip
 """Commands that have the option --config-dir."""
 

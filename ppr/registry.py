@@ -53,11 +53,14 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 }
 """Each kind of component and the folders of the package that hold it."""
 
+MACHINE_KINDS = frozenset({"tracker", "launcher", "sweeper"})
+"""Where, how fast and with what record a run is computed: they change no number."""
+
 REQUIRED = object()
 """The default of a field that has none."""
 
 DECLARED: Mapping[str, tuple[str, ...]] = {
-    "task": ("losses", "inputs", "targets", "needs", "shows", "features", "outputs"),
+    "task": ("losses", "inputs", "targets", "needs", "shows", "features", "outputs", "takes"),
     "loss": ("family", "targets"),
     "dataset": ("inputs", "targets", "has", "like", "finds"),
     "model": ("inputs", "features"),

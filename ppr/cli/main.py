@@ -22,6 +22,8 @@ COMMANDS = {
     "check": "Compose and check every shipped experiment, or those named.",
     "sweep": "What became of a sweep: status, logs, cancel, retry.",
     "track": "Replay runs to a tracker (W&B) after the fact.",
+    "evaluate": "Measure a finished run again: other evaluators, data or split.",
+    "export": "Write a finished run's network as safetensors with a model card.",
     "results": "List, filter and export the runs of the results tree.",
     "plot": "Draw the curves of runs, here or into a file.",
     "papers": "List every paper: what is implemented, scale reached, verdicts.",

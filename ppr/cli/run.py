@@ -61,7 +61,7 @@ def command(
         if config["sweeper"]:
             raise BadRequest(f"sweeper={config['sweeper']['name']}: a search needs -m")
         if (config["launcher"] or {}).get("name") in (None, "local"):
-            _run(config, force, quiet, as_json)
+            run_one(config, force, quiet, as_json)
             return 0
     _say_loading("ppr run", quiet or as_json)
     from ppr.launchers.launch import run_sweep
@@ -76,7 +76,8 @@ def _say_loading(what: str, silent: bool) -> None:
         sys.stdout.flush()
 
 
-def _run(config: Any, force: bool, quiet: bool, as_json: bool) -> dict[str, Any]:
+def run_one(config: Any, force: bool, quiet: bool, as_json: bool) -> dict[str, Any]:
+    """Do a run, or find it done, and show what came of it."""
     if os.environ.get("RANK", "0") != "0":  # of the processes of a run one speaks
         quiet, as_json = True, False
     silent = quiet or as_json
@@ -127,7 +128,8 @@ def _print_result(summary: dict[str, Any], folder: Path, before: bool, synthetic
     if data and synthetic:
         click.echo("random data: these numbers show that it runs, and nothing else")
     elif data:
-        click.echo(f"test split of {data.get('name')} ({data.get('test')} samples)")
+        split = (summary.get("protocol") or {}).get("split", "test")
+        click.echo(f"{split} split of {data.get('name')} ({data.get(split)} samples)")
     click.echo(f"results: {folder}")
     try:
         from ppr.cli.papers import resolve

@@ -32,7 +32,6 @@ FOUNDATIONS = (
 )  # fmt: skip
 """Rooms of ppr, and `room/module`, whatever sub-folder of the room the module lies in."""
 
-_MACHINE_KINDS = {"tracker", "launcher", "sweeper"}
 _LENGTH = 12
 
 
@@ -49,7 +48,7 @@ def named(values: Mapping[str, Any]) -> list[str]:
     found: dict[str, None] = {}
     for kind in registry.KINDS:
         node = values.get(kind)
-        if not node or kind in _MACHINE_KINDS:
+        if not node or kind in registry.MACHINE_KINDS:
             continue
         known = registry.names(kind)
         for each in node.values() if kind == "evaluator" else [node]:

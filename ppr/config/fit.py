@@ -5,7 +5,8 @@ What each part's mark declares, all of it read from its source:
     task     `losses`: families it takes, and so needs one; `inputs`, `targets`, `needs`: what it
              must find in a data set (`targets=()`: it shows its loss none); `shows`: what it gives
              its model, where that is not the data set's inputs; `features`: for each "sample" or
-             "position"; `outputs`: what its head must give
+             "position"; `outputs`: what its head must give; `takes`: the kinds of parts that
+             count, where all others of its experiment are left away
     loss     `family`; `targets`, where it reads others than those of its family
     dataset  `inputs`, `targets`, `has`; `like`: the field that names the set it is made of;
              `finds`: the field that holds a digest of what lies where data.root says

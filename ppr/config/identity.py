@@ -18,7 +18,6 @@ from ppr.config.settings import MACHINE_FIELDS, engine_fields
 from ppr.errors import BadRequest
 
 _LENGTH = 10
-_MACHINE_KINDS = {"tracker", "launcher", "sweeper"}
 
 
 def science(values: Mapping[str, Any], asked: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -29,7 +28,7 @@ def science(values: Mapping[str, Any], asked: tuple[str, ...] = ()) -> dict[str,
     found: dict[str, Any] = {}
     for kind in registry.KINDS:
         node = values.get(kind)
-        if not node or kind in _MACHINE_KINDS:
+        if not node or kind in registry.MACHINE_KINDS:
             continue
         if kind == "evaluator":
             found[kind] = {name: _reduced(kind, sub) for name, sub in node.items()}
@@ -88,7 +87,9 @@ def is_science(key: str) -> bool:
     if group == "engine":
         return name not in MACHINE_FIELDS
     return (
-        key == "data.synthetic" or group == "inputs" or group in {*registry.KINDS} - _MACHINE_KINDS
+        key == "data.synthetic"
+        or group == "inputs"
+        or group in {*registry.KINDS} - registry.MACHINE_KINDS
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from ppr import registry
 from ppr.config.check import check_fields, check_value
 from ppr.config.fit import check_fit
-from ppr.config.settings import engine_fields
+from ppr.config.settings import MACHINE_FIELDS, engine_fields
 from ppr.errors import BadRequest, choices
 from ppr.fields import Count, Literal
 from ppr.paths import expanded
@@ -66,10 +66,22 @@ def check_config(values: Mapping[str, Any]) -> dict[str, Any]:
     checked["engine"] = _section("engine", values.get("engine"), engine_fields())
     for name, fields in _SECTIONS.items():
         checked[name] = _section(name, values.get(name), fields)
+    checked |= _left_away(checked)
     check_fit(checked)
     if checked["dataset"]:
         checked["dataset"] |= _found(checked["dataset"], checked["data"]["root"])
     return checked
+
+
+def _left_away(checked: Mapping[str, Any]) -> dict[str, Any]:
+    """What a task makes no use of, if it says what it takes: nothing, and the engine's defaults."""
+    takes = registry.describe("task", checked["task"]["name"]).declared.get("takes")
+    if takes is None:
+        return {}
+    unused = {*registry.KINDS} - {"task", *takes, *registry.MACHINE_KINDS}
+    defaults = {name: field.default for name, field in engine_fields().items()}
+    machine = {name: checked["engine"][name] for name in MACHINE_FIELDS}
+    return {**dict.fromkeys(unused), "engine": defaults | machine}
 
 
 def _found(node: Mapping[str, Any], root: str | None) -> dict[str, str]:

@@ -19,7 +19,7 @@ ORDER = (
     "evaluators",
     "tasks",
     "studies",
-    "environment display trackers run",
+    "environment display trackers run loading",
     "sweepers",
     "launchers",
     "papers",
