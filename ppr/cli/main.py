@@ -25,6 +25,7 @@ COMMANDS = {
     "evaluate": "Measure a finished run again: other evaluators, data or split.",
     "export": "Write a finished run's network as safetensors with a model card.",
     "results": "List, filter and export the runs of the results tree.",
+    "clean": "List what a results tree keeps that no number needs, or remove it.",
     "plot": "Draw the curves of runs, here or into a file.",
     "papers": "List every paper: what is implemented, scale reached, verdicts.",
     "paper": "Show one paper: reference, tables, claims with verdicts, cost.",

@@ -63,17 +63,24 @@ def command(
         if (config["launcher"] or {}).get("name") in (None, "local"):
             run_one(config, force, quiet, as_json)
             return 0
-    _say_loading("ppr run", quiet or as_json)
+    _load_pytorch("ppr run", quiet or as_json)
     from ppr.launchers.launch import run_sweep
 
     return run_sweep(words, yes=yes, force=force, quiet=quiet, as_json=as_json)
 
 
-def _say_loading(what: str, silent: bool) -> None:
-    """The seconds that PyTorch takes to be imported are not to look like a hang."""
-    if not silent and "torch" not in sys.modules:
-        click.echo(f"{what}: loading PyTorch")
-        sys.stdout.flush()
+def _load_pytorch(what: str, silent: bool) -> None:
+    """Import it; the seconds that this takes are not to look like a hang."""
+    if silent or "torch" in sys.modules:
+        return
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        with Console().status(f"{what}: loading PyTorch"):
+            import torch  # noqa: F401
+        return
+    click.echo(f"{what}: loading PyTorch")
+    sys.stdout.flush()
 
 
 def run_one(config: Any, force: bool, quiet: bool, as_json: bool) -> dict[str, Any]:
@@ -81,7 +88,7 @@ def run_one(config: Any, force: bool, quiet: bool, as_json: bool) -> dict[str, A
     if os.environ.get("RANK", "0") != "0":  # of the processes of a run one speaks
         quiet, as_json = True, False
     silent = quiet or as_json
-    _say_loading(f"{config.experiment} seed {config.seed} ({config.variant})", silent)
+    _load_pytorch(f"{config.experiment} seed {config.seed} ({config.variant})", silent)
     from ppr.display.progress import make_watcher
     from ppr.launchers.execute import execute
     from ppr.results.finished import finished_summary, run_directory
