@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppr.papers.cells import Cell, Filled
-from ppr.papers.claims import Verdict, judge
+from ppr.papers.claims import judge
 from ppr.papers.comparisons import leaders
 from ppr.papers.schema import Paper, parse
+from ppr.papers.verdict import Verdict
 from ppr.results.statistics import far_seeds, mean_interval
 
 Values = NDArray[np.float64]

@@ -8,8 +8,9 @@ from pathlib import Path
 from signed import signed
 
 from ppr.papers.cells import Results
-from ppr.papers.claims import Verdict, judge
+from ppr.papers.claims import judge
 from ppr.papers.schema import Paper, parse
+from ppr.papers.verdict import Verdict
 from ppr.results.tree import Record, Scan
 
 TABLE = {

@@ -23,11 +23,10 @@ from ppr.papers.board import fill_tables
 from ppr.papers.cache import INDEX, papers_using
 from ppr.papers.cells import Filled, Results
 from ppr.papers.claim_schema import KINDS
-from ppr.papers.claims import Verdict, judge
+from ppr.papers.claims import judge
 from ppr.papers.files import find, folders, load
 from ppr.papers.kinds import (
     UNTUNED,
-    Outcome,
     described,
     is_untuned,
     named,
@@ -38,6 +37,7 @@ from ppr.papers.kinds import (
 from ppr.papers.looks import duration
 from ppr.papers.schema import Paper
 from ppr.papers.table_schema import SCALES
+from ppr.papers.verdict import Outcome, Verdict
 from ppr.results.metrics import metrics
 from ppr.results.tree import results_root, scan
 

@@ -138,7 +138,7 @@ def _print_tables(checked: Checked, results: Results) -> None:
 def _attest(found: Sequence[Checked], seen: Scan, root: Path, jobs: int) -> list[str]:
     """Do runs again whose components are of other code, keep what comes of each; what cannot be."""
     from ppr.launchers.plan import about
-    from ppr.launchers.pool import make_slots
+    from ppr.launchers.process import make_slots
     from ppr.papers.attest import attest, choose
     from ppr.papers.attested import Attested
     from ppr.results.attestations import add

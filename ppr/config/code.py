@@ -28,7 +28,7 @@ FOUNDATIONS = (
     "cli", "config", "doctor", "engine", "environment", "errors", "fields", "launchers", "papers",
     "registry", "report", "results", "run", "sweepers", "trackers",
     "tasks/bench", "tasks/training", "studies/study", "evaluators/subject",
-    "data/cache", "data/card", "data/dataset", "data/hub", "data/source",
+    "data/cache", "data/card", "data/dataset", "data/hub", "data/source", "data/tables",
 )  # fmt: skip
 """Rooms of ppr, and `room/module`, whatever sub-folder of the room the module lies in."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ppr.data.images import open_image
+from ppr.data.decode import open_image
 from ppr.errors import RunFailed
 
 if TYPE_CHECKING:

@@ -36,9 +36,9 @@ from ppr.engine.bench import Bench
 from ppr.engine.buffers import buffers_kept
 from ppr.engine.device import autocast
 from ppr.engine.draws import OwnRows
+from ppr.engine.learner import Learner
 from ppr.engine.requests import refuse_parts
 from ppr.engine.seeding import generator, random_states, restore_random_states
-from ppr.engine.training import TrainingTask
 from ppr.errors import BadRequest
 
 
@@ -49,7 +49,7 @@ class Gradients:
         BadRequest: `engine.accumulate` or `engine.micro_batch` does not suit the task.
     """
 
-    def __init__(self, task: TrainingTask, bench: Bench, scaler: torch.amp.GradScaler) -> None:
+    def __init__(self, task: Learner, bench: Bench, scaler: torch.amp.GradScaler) -> None:
         settings = bench.settings
         _check_parts(task, settings.accumulate, settings.micro_batch)
         refuse_parts(settings.batch_size, distributed.size(), settings.accumulate)
@@ -226,7 +226,7 @@ def _replicated(network: Any, device: torch.device) -> DistributedDataParallel:
     return ddp
 
 
-def _check_parts(task: TrainingTask, accumulate: int, micro_batch: int | None) -> None:
+def _check_parts(task: Learner, accumulate: int, micro_batch: int | None) -> None:
     if accumulate > 1 and micro_batch is not None:
         raise BadRequest(
             f"engine.micro_batch={micro_batch}: not together with engine.accumulate={accumulate}; "

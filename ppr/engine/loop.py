@@ -27,12 +27,12 @@ from ppr.engine.ema import MovingAverage
 from ppr.engine.futile import refuse_no_rate, warn_of_average
 from ppr.engine.gradients import Gradients
 from ppr.engine.interrupts import Interrupted
+from ppr.engine.learner import Learner
 from ppr.engine.meter import Meter
 from ppr.engine.seeding import generator, random_states, restore_random_states
 from ppr.engine.soundness import DEAD_AFTER, agreed, soundness
 from ppr.engine.subject import evaluating
 from ppr.engine.sync_batchnorm import synchronise_batchnorm
-from ppr.engine.training import TrainingTask
 from ppr.errors import BadRequest, RunFailed
 from ppr.optimizers.norms import clip
 from ppr.optimizers.two_pass import TwoPass
@@ -47,7 +47,7 @@ class Loop:
 
     sharing = 1
 
-    def __init__(self, task: TrainingTask, bench: Bench) -> None:
+    def __init__(self, task: Learner, bench: Bench) -> None:
         settings = bench.settings
         if settings.sync_batchnorm and distributed.size() > 1:
             synchronise_batchnorm(task, bench.device)

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from ppr.engine.batches import Batch, Batches
+from ppr.engine.learner import Learner
 from ppr.engine.loop import Loop
 from ppr.engine.train import Training
-from ppr.engine.training import TrainingTask
 from ppr.engine.vectorise import SOUND, Refused, VectorisedStep, plain_attributes
 from ppr.errors import RunFailed
 from ppr.optimizers.norms import clip
@@ -266,11 +266,11 @@ def _draws(loop: Loop) -> bool:
     return drew
 
 
-def _refuse_hooks(task: TrainingTask) -> None:
+def _refuse_hooks(task: Learner) -> None:
     own = [
         name
         for name in ("after_step", "advance")
-        if getattr(type(task), name) is not getattr(TrainingTask, name)
+        if getattr(type(task), name) is not getattr(Learner, name)
     ]
     for name in ["mix", *own] if task.mixes else own:
         raise Refused(f"the task has a {name} of its own in every step")
@@ -281,7 +281,7 @@ def _refuse_hooks(task: TrainingTask) -> None:
         raise Refused("the loss changes in the course of training")
 
 
-def _refuse_differences(tasks: Sequence[TrainingTask]) -> None:
+def _refuse_differences(tasks: Sequence[Learner]) -> None:
     """The modules of one task serve all: they may differ in nothing but weights."""
     settings = []
     for task in tasks:

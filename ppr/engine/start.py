@@ -12,14 +12,14 @@ from __future__ import annotations
 
 from ppr.engine.bench import Bench
 from ppr.engine.checkpoints import WEIGHTS, load_weights
-from ppr.engine.training import TrainingTask
+from ppr.engine.learner import Learner
 from ppr.errors import BadRequest
 
 START = "start"
 """The input's name."""
 
 
-def begin_from(task: TrainingTask, bench: Bench) -> None:
+def begin_from(task: Learner, bench: Bench) -> None:
     """Load the weights of `inputs.start` into the task.
 
     Raises:

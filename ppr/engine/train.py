@@ -16,19 +16,19 @@ from ppr.engine.bench import Bench, Outcome
 from ppr.engine.checkpoints import WEIGHTS, load_weights, save_weights
 from ppr.engine.device import autocast, describe_device, peak_memory
 from ppr.engine.futile import of_the_start
+from ppr.engine.learner import Learner
 from ppr.engine.loop import Loop
 from ppr.engine.requests import no_validation
 from ppr.engine.seeding import seed_everything
 from ppr.engine.start import START, begin_from
 from ppr.engine.subject import Subject
-from ppr.engine.training import TrainingTask
 from ppr.errors import BadRequest
 
 BEST_WEIGHTS = "best.pt"
 _log = logging.getLogger(__name__)
 
 
-def train_and_evaluate(task: TrainingTask, bench: Bench) -> Outcome:
+def train_and_evaluate(task: Learner, bench: Bench) -> Outcome:
     """Train `task`, keep its best epoch on validation, and evaluate on test.
 
     Raises:
@@ -42,7 +42,7 @@ def train_and_evaluate(task: TrainingTask, bench: Bench) -> Outcome:
 class Training:
     """A task with what is done before and after its loop, which the caller lets run."""
 
-    def __init__(self, task: TrainingTask, bench: Bench) -> None:
+    def __init__(self, task: Learner, bench: Bench) -> None:
         self.task, self.bench = task, bench
         task.to(bench.device)
         if bench.settings.channels_last:
@@ -89,7 +89,7 @@ Metrics = dict[str, dict[str, float]]
 """An evaluator's name -> a metric's -> its value."""
 
 
-def evaluate(task: TrainingTask, bench: Bench, split: str) -> Metrics:
+def evaluate(task: Learner, bench: Bench, split: str) -> Metrics:
     """Every evaluator of the config on a split, less what is undefined there (see `defined`)."""
     return defined(measure(task, bench, split), split)
 
@@ -115,7 +115,7 @@ def defined(measured: Metrics, split: str) -> Metrics:
     }
 
 
-def measure(task: TrainingTask, bench: Bench, split: str, only: str | None = None) -> Metrics:
+def measure(task: Learner, bench: Bench, split: str, only: str | None = None) -> Metrics:
     """Every evaluator of the config (or one) on a split, as it comes."""
     distributed.synchronise(task)
     subject = Subject(
@@ -142,7 +142,7 @@ def measure(task: TrainingTask, bench: Bench, split: str, only: str | None = Non
 class Monitor:
     """Watches one metric on the validation split and keeps the weights of its best epoch."""
 
-    def __init__(self, task: TrainingTask, bench: Bench) -> None:
+    def __init__(self, task: Learner, bench: Bench) -> None:
         self.task, self.bench = task, bench
         self.every = bench.settings.evaluate_every
         self.path = bench.settings.monitor
@@ -195,7 +195,7 @@ class Monitor:
             distributed.from_main(lambda: save_weights(path, self.task.state_dict()))
 
 
-def _protocol(task: TrainingTask, bench: Bench, loop: Loop) -> dict[str, Any]:
+def _protocol(task: Learner, bench: Bench, loop: Loop) -> dict[str, Any]:
     described = {
         name: evaluator.protocol()
         for name, evaluator in bench.evaluators().items()
@@ -221,7 +221,7 @@ def _average(decay: float | None, steps: int) -> dict[str, Any]:
     return {"ema_decay": decay, "untrained share of the average": of_the_start(decay, steps)}
 
 
-def _parts(task: TrainingTask, bench: Bench) -> dict[str, Any]:
+def _parts(task: Learner, bench: Bench) -> dict[str, Any]:
     """Over how many devices a step was done, and what BatchNorm saw of its batch, where not all."""
     found: dict[str, Any] = {}
     devices, micro = distributed.size(), bench.settings.micro_batch
@@ -250,7 +250,7 @@ def _data(bench: Bench) -> dict[str, Any]:
     }
 
 
-def _cost(task: TrainingTask, bench: Bench, loop: Loop) -> Mapping[str, Any]:
+def _cost(task: Learner, bench: Bench, loop: Loop) -> Mapping[str, Any]:
     samples = loop.step * bench.settings.batch_size
     return {
         "train_seconds": round(loop.seconds, 3),

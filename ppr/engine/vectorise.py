@@ -25,8 +25,8 @@ from torch.utils._pytree import tree_leaves
 
 from ppr.engine.batches import Batch
 from ppr.engine.device import autocast
+from ppr.engine.learner import Learner
 from ppr.engine.seeding import random_states
-from ppr.engine.training import TrainingTask
 from ppr.errors import BadRequest
 
 _PLAIN = (bool, int, float, str, tuple, type(None))
@@ -55,7 +55,7 @@ class VectorisedStep:
     """
 
     def __init__(
-        self, task: TrainingTask, weights: dict[str, Tensor], *, prepares: bool, precision: str
+        self, task: Learner, weights: dict[str, Tensor], *, prepares: bool, precision: str
     ) -> None:
         self.calls = _Calls(task)
         self.weights = {f"task.{name}": value for name, value in weights.items()}
@@ -162,7 +162,7 @@ class VectorisedStep:
 class _Calls(nn.Module):
     """A task's calls as one module's forward: what `functional_call` can hand weights to."""
 
-    def __init__(self, task: TrainingTask) -> None:
+    def __init__(self, task: Learner) -> None:
         super().__init__()
         self.task = task
 

@@ -24,8 +24,7 @@ from typing import TYPE_CHECKING, Any
 from ppr.config.compose import Config
 from ppr.config.places import Extensions
 from ppr.errors import PprError, RunFailed
-from ppr.launchers.pool import make_slots
-from ppr.launchers.worker import stop_when_orphaned
+from ppr.launchers.process import make_slots, stop_when_orphaned
 from ppr.results.failure import note_failure, reason
 from ppr.results.finished import run_directory
 from ppr.streams import steady_streams

@@ -107,7 +107,8 @@ class Job:
     def _run_packed(self, stop: StopRequest) -> dict[int, str]:
         from ppr.launchers.display import Lines
         from ppr.launchers.launch import Order
-        from ppr.launchers.pool import make_slots, run_tasks, visible_devices
+        from ppr.launchers.pool import run_tasks
+        from ppr.launchers.process import make_slots, visible_devices
 
         sweep = self.study or load(self.folder)
         trials = sweep.search["trials"] if self.study else 0

@@ -14,7 +14,8 @@ from ppr.engine.interrupts import Interrupted, stop_on_signal
 from ppr.fields import Count, Whole
 from ppr.launchers.display import make_display
 from ppr.launchers.launch import Order
-from ppr.launchers.pool import make_slots, run_tasks, visible_devices
+from ppr.launchers.pool import run_tasks
+from ppr.launchers.process import make_slots, visible_devices
 from ppr.registry import component
 from ppr.results.sweeps import LOCAL
 

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from multiprocessing import connection, parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from typing import Any
 from ppr.commands import command_line
 from ppr.config.compose import Config
 from ppr.config.places import Extensions
+from ppr.launchers.process import stop_when_orphaned
 from ppr.streams import steady_streams
 from ppr.sweepers.pruning import Pruning
 
@@ -66,14 +65,6 @@ def _tell(channel: Connection, *message: Any) -> None:
     """Send a message, to nobody if the other end is gone: `stop_when_orphaned` sees to the rest."""
     with suppress(OSError):
         channel.send(message)
-
-
-def stop_when_orphaned() -> None:
-    """A worker must not train on when the process that would report it is gone."""
-    parent = parent_process()
-    assert parent is not None
-    connection.wait([parent.sentinel])
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _run(config: Config, log: Path, force: bool, watcher: Any) -> tuple[Any, ...]:

@@ -35,36 +35,16 @@ from ppr.papers.cells import Cell, Filled, Results, cells, refer
 from ppr.papers.claim_schema import Claim, Exact, Matches, Monotone
 from ppr.papers.comparisons import LEVEL, POWER, holm, seeds_needed
 from ppr.papers.exact import exact
-from ppr.papers.kinds import Outcome
 from ppr.papers.looks import Group, Look, at_look, looks, price, wanting
 from ppr.papers.schema import Paper
 from ppr.papers.trials import Bound, Trial, trial
+from ppr.papers.verdict import Outcome, Verdict
 
 _EXACT: dict[bool | None, Outcome] = {
     True: "reproduced",
     False: "not reproduced",
     None: "inconclusive",
 }
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the runs say of a claim. `looks`: the p-values at each that was taken, and that decided.
-
-    `seeds_needed`: how many in each cell would likely decide an open one, at the spread seen.
-    """
-
-    claim: str
-    says: str
-    test: str
-    scale: str
-    table: str
-    outcome: Outcome
-    reason: str
-    p_for: float | None = None
-    p_against: float | None = None
-    seeds_needed: int | None = None
-    looks: tuple[Look, ...] = ()
 
 
 def plan(paper: Paper, name: str) -> list[tuple[Cell, ...]]:

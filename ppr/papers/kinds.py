@@ -7,15 +7,14 @@ counted among what a paper's findings reproduce.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
+
+from ppr.papers.verdict import OUTCOMES
 
 if TYPE_CHECKING:
     from ppr.papers.claim_schema import Kind
-    from ppr.papers.claims import Verdict
     from ppr.papers.schema import Paper
-
-Outcome = Literal["reproduced", "not reproduced", "inconclusive", "not run"]
-OUTCOMES: tuple[Outcome, ...] = ("reproduced", "not reproduced", "inconclusive", "not run")
+    from ppr.papers.verdict import Outcome, Verdict
 
 Counts = dict[str, dict[str, int]]
 """Kind of claim -> outcome -> how many. The kind UNTUNED counts the findings that are untuned,

@@ -25,8 +25,9 @@ from ppr.papers.board import standing as work_out
 from ppr.papers.cells import Resolve, Results
 from ppr.papers.claim_schema import KINDS
 from ppr.papers.files import Reference, read, references
-from ppr.papers.kinds import OUTCOMES, UNTUNED, added, is_untuned, named, others, sentences
+from ppr.papers.kinds import UNTUNED, added, is_untuned, named, others, sentences
 from ppr.papers.table_schema import SCALES
+from ppr.papers.verdict import OUTCOMES
 from ppr.report import scoreboard, sheet, site_chart
 from ppr.report.site_paper import (
     PaperView,

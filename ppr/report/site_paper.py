@@ -15,8 +15,9 @@ from ppr.errors import BadRequest, RunFailed
 from ppr.papers.board import Standing
 from ppr.papers.cells import Filled, Results, cells
 from ppr.papers.claim_schema import Kind
-from ppr.papers.claims import Verdict, judge
+from ppr.papers.claims import judge
 from ppr.papers.schema import Paper
+from ppr.papers.verdict import Verdict
 from ppr.report.axis import axis_panel
 from ppr.report.sheet import Sheet, notes
 from ppr.report.site_chart import Chart, axis_chart, curve_chart

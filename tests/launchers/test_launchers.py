@@ -20,7 +20,7 @@ from ppr.config.compose import compose
 from ppr.config.overrides import parse
 from ppr.engine.interrupts import stop_on_signal
 from ppr.errors import BadRequest
-from ppr.launchers import launch, plan, pool
+from ppr.launchers import launch, plan, process
 from ppr.launchers.batch import minutes
 from ppr.launchers.estimate import estimate
 from ppr.launchers.execute import execute
@@ -155,25 +155,25 @@ def _record(config, seconds: float, metrics: dict | None = None) -> None:
     ],
 )
 def test_each_worker_sees_one_gpu(jobs, devices, per_device, seen):
-    slots = pool.make_slots(jobs, devices, per_device)
+    slots = process.make_slots(jobs, devices, per_device)
     assert [slot.get("CUDA_VISIBLE_DEVICES") for slot in slots] == seen
 
 
 def test_workers_share_the_cores_unless_told(monkeypatch):
-    monkeypatch.setattr(pool, "_cores", lambda: 8)
+    monkeypatch.setattr(process, "_cores", lambda: 8)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    assert [slot.get("OMP_NUM_THREADS") for slot in pool.make_slots(3, [])] == ["2"] * 3
-    assert pool.make_slots(1, []) == [{}]
+    assert [slot.get("OMP_NUM_THREADS") for slot in process.make_slots(3, [])] == ["2"] * 3
+    assert process.make_slots(1, []) == [{}]
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
-    assert pool.make_slots(2, []) == [{}, {}]
+    assert process.make_slots(2, []) == [{}, {}]
 
 
 def test_the_gpus_of_a_job_are_those_that_it_was_given(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,GPU-ab")
-    assert pool.visible_devices("auto") == ["1", "GPU-ab"]
-    assert pool.visible_devices("cpu") == []
+    assert process.visible_devices("auto") == ["1", "GPU-ab"]
+    assert process.visible_devices("cpu") == []
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert pool.visible_devices("cuda") == []
+    assert process.visible_devices("cuda") == []
 
 
 @pytest.mark.parametrize(

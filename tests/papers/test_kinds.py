@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from ppr.errors import BadRequest
-from ppr.papers.claims import Verdict
 from ppr.papers.files import find_all, read
-from ppr.papers.kinds import Outcome, described, findings, sentences, summary, tally
+from ppr.papers.kinds import described, findings, sentences, summary, tally
 from ppr.papers.schema import Paper, parse
+from ppr.papers.verdict import Outcome, Verdict
 
 SHIPPED = {
     slug: path

@@ -10,8 +10,9 @@ from claims_toy import GREATER, make_paper, results
 from scipy import stats
 
 from ppr.errors import BadRequest
-from ppr.papers.claims import Verdict, judge
+from ppr.papers.claims import judge
 from ppr.papers.reproduce import narrowed
+from ppr.papers.verdict import Verdict
 
 LOOKS = {"looks": [3, 6, 9]}
 OPEN = [1.0, 2.0, 3.0], [0.9, 1.9, 3.1]

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from ppr.data import hub
 from ppr.data.card import Card, Original
 from ppr.data.graph._planetoid_files import COMMIT, FILES, unpack
-from ppr.data.source import read_parquet
+from ppr.data.tables import read_parquet
 from ppr.errors import RunFailed
 
 if TYPE_CHECKING:

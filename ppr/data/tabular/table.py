@@ -15,7 +15,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ppr.data import hub
-from ppr.data.source import ArraySource, read_parquet
+from ppr.data.source import ArraySource
+from ppr.data.tables import read_parquet
 from ppr.errors import BadRequest, RunFailed
 from ppr.fields import Count
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from ppr.data import hub as place_of
 from ppr.data.card import Card
-from ppr.data.source import Source, read_parquet
+from ppr.data.source import Source
+from ppr.data.tables import read_parquet
 from ppr.errors import BadRequest
 from ppr.fields import Count, Fraction, Whole
 from ppr.registry import component

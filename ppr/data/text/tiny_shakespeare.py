@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from ppr.data import hub
 from ppr.data.card import Card
-from ppr.data.source import Source, read_parquet
+from ppr.data.source import Source
+from ppr.data.tables import read_parquet
 from ppr.errors import BadRequest
 from ppr.fields import Count, Whole
 from ppr.registry import component

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ppr.data import hub as place_of
 from ppr.data.card import Card
 from ppr.data.columns import as_text, columns, in_order, read_schema
-from ppr.data.images import label_column
+from ppr.data.decode import label_column
 from ppr.data.source import Source
 from ppr.errors import BadRequest, RunFailed, choices
 from ppr.fields import Count

@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING, Any
 
 from ppr.data import hub, originals
 from ppr.data.card import Card, Original
-from ppr.data.source import Source, read_parquet
+from ppr.data.source import Source
+from ppr.data.tables import read_parquet
 from ppr.errors import BadRequest, RunFailed
 from ppr.fields import Count, Whole
 from ppr.registry import component
@@ -119,7 +120,7 @@ class Omniglot(Source):
         import numpy as np
         from PIL import Image
 
-        from ppr.data.images import open_image
+        from ppr.data.decode import open_image
 
         _, height, width = self.card.shape
         images, names = [], []

@@ -65,7 +65,7 @@ class Parquet(OwnImages):
     def _read(self, files: list[Path]) -> Pictures:
         import pyarrow as pa
 
-        from ppr.data.source import read_parquet
+        from ppr.data.tables import read_parquet
 
         image, label = self._columns
         tables = [read_parquet(file, [image, label]) for file in files]

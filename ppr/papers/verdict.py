@@ -1,0 +1,32 @@
+"""What the runs say of a claim."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:  # light commands count verdicts that are kept
+    from ppr.papers.looks import Look
+
+Outcome = Literal["reproduced", "not reproduced", "inconclusive", "not run"]
+OUTCOMES: tuple[Outcome, ...] = ("reproduced", "not reproduced", "inconclusive", "not run")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the runs say of a claim. `looks`: the p-values at each that was taken, and that decided.
+
+    `seeds_needed`: how many in each cell would likely decide an open one, at the spread seen.
+    """
+
+    claim: str
+    says: str
+    test: str
+    scale: str
+    table: str
+    outcome: Outcome
+    reason: str
+    p_for: float | None = None
+    p_against: float | None = None
+    seeds_needed: int | None = None
+    looks: tuple[Look, ...] = ()
