@@ -8,10 +8,12 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Protocol, runtime_checkable
 
 from ppr.commands import command_line
 from ppr.errors import BadRequest, choices
 from ppr.papers.attested import Attested, Changes
+from ppr.papers.defaults import Facts
 from ppr.papers.records import edited
 from ppr.papers.schema import Paper
 from ppr.papers.table_schema import Table, Value
@@ -23,23 +25,38 @@ Resolve = Callable[[Sequence[str]], tuple[str, str]]
 """Overrides -> (experiment, variant); BadRequest for overrides that name what is not there."""
 
 
+@runtime_checkable
+class Derives(Protocol):
+    """A `Resolve` that composes knows what universes follow from as well."""
+
+    def facts(self, overrides: Sequence[str]) -> Facts: ...
+
+
 @dataclass(frozen=True)
 class Cell:
-    """One place of a table, before any run is looked at."""
+    """One place of a table, before any run is looked at.
+
+    `extra`: words of a universe in which it is asked, which outrank the table's own, a key a word.
+    """
 
     name: str
     table: Table
     row: str
     column: str
     metric: str
+    universe: str = ""
+    extra: tuple[str, ...] = ()
 
     @property
     def place(self) -> str:
-        return f"{self.name}.{self.row}.{self.column}"
+        where = f"{self.name}.{self.row}.{self.column}"
+        return f"{where} in universe {self.universe}" if self.universe else where
 
     @property
     def overrides(self) -> tuple[str, ...]:
-        return tuple(shlex.split(self.table.overrides(self.row, self.column)))
+        own = shlex.split(self.table.overrides(self.row, self.column))
+        said = {word.partition("=")[0] for word in self.extra}
+        return (*(word for word in own if word.partition("=")[0] not in said), *self.extra)
 
     @property
     def reported(self) -> Value | None:
@@ -167,6 +184,17 @@ class Results:
             except BadRequest as error:
                 raise BadRequest(f"tables.{cell.place}: {error}") from None
         return self._variants[key]
+
+    def facts(self, cell: Cell) -> Facts:
+        """What universes need to know of a cell's config: nothing, where none is composed.
+
+        Raises:
+            BadRequest: as `variant`.
+        """
+        self.variant(cell)
+        return (
+            self._resolve.facts(cell.overrides) if isinstance(self._resolve, Derives) else Facts()
+        )
 
     def fill(self, cell: Cell) -> Filled:
         """The cell's finished runs of its table's scale and seeds, sound ones alone.

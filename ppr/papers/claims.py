@@ -26,16 +26,17 @@ the looks that the table declares (ppr/papers/looks.py), if it does.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ppr.errors import BadRequest
-from ppr.papers.cells import Cell, Filled, Results, cells, refer
-from ppr.papers.claim_schema import Claim, Exact, Matches, Monotone
+from ppr.papers.cells import Cell, Filled, Results, cells
+from ppr.papers.claim_schema import Exact
 from ppr.papers.comparisons import LEVEL, POWER, holm, seeds_needed
 from ppr.papers.exact import exact
 from ppr.papers.looks import Group, Look, at_look, looks, price, wanting
+from ppr.papers.multiverse import multiverse
+from ppr.papers.plans import plans
 from ppr.papers.schema import Paper
 from ppr.papers.trials import Bound, Trial, trial
 from ppr.papers.verdict import Outcome, Verdict
@@ -47,84 +48,23 @@ _EXACT: dict[bool | None, Outcome] = {
 }
 
 
-def plan(paper: Paper, name: str) -> list[tuple[Cell, ...]]:
-    """The cells that each trial of a claim compares.
-
-    Raises:
-        BadRequest: a table, row or column that is not there; cells that cannot be compared.
-    """
-    claim = paper.claims[name]
-    try:
-        groups = _groups(claim, [refer(paper, text, claim.metric) for text in claim.cells])
-        for group in groups:
-            where = ", ".join(cell.place for cell in group)
-            _same(f"{where} are of different metrics", {cell.meaning for cell in group})
-            _same(f"{where} are of different units", {cell.table.unit for cell in group})
-        scales = {cell.table.scale for group in groups for cell in group}
-        _same("its cells are of different scales", {str(scale) for scale in scales})
-    except BadRequest as error:
-        raise BadRequest(f"claims.{name}: {error}") from None
-    return groups
-
-
-def _same(complaint: str, kinds: set[str]) -> None:
-    if len(kinds) > 1:
-        raise BadRequest(f"{complaint}: {', '.join(sorted(kinds))}")
-
-
-def _groups(claim: Claim, referred: list[list[Cell]]) -> list[tuple[Cell, ...]]:
-    first, *others = referred
-    if isinstance(claim, Matches):
-        reported: list[tuple[Cell, ...]]
-        reported = [(cell,) for cells in referred for cell in cells if cell.reported]
-        if not reported:
-            raise BadRequest("the paper reports no value for its cells")
-        return reported
-    if isinstance(claim, Monotone):
-        if not others:
-            referred = [[cell] for cell in first]
-        if len(referred) < 2 or len({cell.row for cell in first}) > 1:
-            raise BadRequest("needs one row with several columns, or several cells in order")
-        return [pair for two in itertools.pairwise(referred) for pair in _zip(*two)]
-    if isinstance(claim, Exact) and (claim.value is not None or claim.bound is not None):
-        return [(cell,) for cells in referred for cell in cells]
-    if not others:
-        return [(cell,) for cell in first]
-    return _zip(first, others[0])
-
-
-def _zip(first: list[Cell], second: list[Cell]) -> list[tuple[Cell, ...]]:
-    """Pair row with row column by column, or one cell with one."""
-    if len(first) != len(second):
-        raise BadRequest(f"{len(first)} cells against {len(second)}: name the columns too")
-    if len(first) > 1 and [c.column for c in first] != [c.column for c in second]:
-        raise BadRequest("the rows have different columns: name the columns too")
-    return list(zip(first, second, strict=True))
-
-
-def check_claims(paper: Paper) -> None:
-    """Refuse claims over cells that are not there or cannot be compared."""
-    for name in paper.claims:
-        plan(paper, name)
-
-
 def judge(paper: Paper, results: Results) -> list[Verdict]:
     """The verdict on every claim of a paper, Holm-corrected table by table.
 
     A claim over a cell that cannot be filled, its experiment yet to come, is not run, and says so.
     """
-    plans = {name: plan(paper, name) for name in paper.claims}
-    tables = {name: groups[0][0].name for name, groups in plans.items()}
+    planned = plans(paper)
+    tables = {name: groups[0][0].name for name, groups in planned.items()}
     filled: dict[str, list[tuple[Filled, ...]]] = {}
     broken: dict[str, str] = {}
-    for name, groups in plans.items():
+    for name, groups in planned.items():
         try:
             filled[name] = [tuple(map(results.fill, group)) for group in groups]
         except BadRequest as error:
             broken[name] = str(error)
     verdicts: dict[str, Verdict] = {}
     for table in dict.fromkeys(tables.values()):
-        family = {name: filled.get(name) for name in plans if tables[name] == table}
+        family = {name: filled.get(name) for name in planned if tables[name] == table}
         tested = {n: g for n, g in family.items() if not isinstance(paper.claims[n], Exact)}
         stages = _stages(paper, tested)
         for name, cut in family.items():
@@ -146,6 +86,9 @@ def judge(paper: Paper, results: Results) -> list[Verdict]:
             if cut and (far := _far(cut)) and not isinstance(claim, Exact):
                 found = verdicts[name]
                 verdicts[name] = replace(found, reason=f"{found.reason}; {far}")
+            if cut:
+                asked = multiverse(paper, name, planned[name], results)
+                verdicts[name] = replace(verdicts[name], multiverse=asked)
     return [verdicts[name] for name in paper.claims]
 
 

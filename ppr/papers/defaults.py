@@ -16,9 +16,11 @@ their paper's file names.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ppr import registry
@@ -64,8 +66,9 @@ class Facts:
     """What universes need to know of a cell's config.
 
     `words`: default -> the words that make it. `length`: the fields of how long it trains, with
-    their values; `passes`: forward passes, up to what a data set's size makes of them; `data`: the
-    data set, for arms that differ in it have passes of their own. `evaluators`: by name.
+    their values; `passes`: forward passes, up to what a data set's size makes of them; `data`: a
+    digest of the data set, for arms that differ in it have passes of their own. `evaluators`: those
+    whose metrics have others like them.
     """
 
     words: Mapping[str, str] = field(default_factory=dict)
@@ -73,6 +76,13 @@ class Facts:
     passes: float = 0.0
     data: str = ""
     evaluators: Sequence[str] = ()
+
+    def said(self) -> dict[str, Any]:
+        """As JSON, what is empty left away."""
+        return {name: value for name, value in vars(self).items() if value}
+
+
+FACTS = frozenset(f.name for f in fields(Facts))
 
 
 def facts(values: Mapping[str, Any]) -> Facts:
@@ -89,7 +99,9 @@ def facts(values: Mapping[str, Any]) -> Facts:
     steps = float(next(iter(length.values()), 0))
     batch = values["engine"]["batch_size"] if values["engine"]["max_steps"] else 1
     passes = steps * batch * task.get("views", 1) * (2 if _two_pass(values["optimizer"]) else 1)
-    return Facts(words, length, passes, str(values["dataset"]), tuple(values["evaluator"] or ()))
+    measuring = {metric.partition("/")[0] for metric in METRICS} & {*(values["evaluator"] or ())}
+    data = hashlib.sha256(json.dumps(values["dataset"], sort_keys=True).encode()).hexdigest()[:8]
+    return Facts(words, length, passes, data, sorted(measuring))
 
 
 def equal_passes(arms: Sequence[Facts]) -> list[str | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from ppr.papers.claim_schema import Exact
@@ -38,6 +39,17 @@ def exact(claim: Exact, groups: Sequence[Group]) -> tuple[bool | None, str]:
     if holds and (short := wanting(groups)):
         return None, f"{reason}; {short}: every one is to be so"
     return holds, reason
+
+
+def allowance(claim: Exact, group: Group) -> float:
+    """How much further off the worst run of a cell could be and still be as claimed, in its unit;
+    negative if it is not. Of runs without a truth to be held against: minus infinity."""
+    spare = [
+        claim.precision * (abs(truth) or 1.0) - _beyond(claim, value, truth)
+        for seed, value in group[0].samples.items()
+        if (truth := _truth(claim, group, seed)) is not None
+    ]
+    return min(spare, default=-math.inf)
 
 
 def _beyond(claim: Exact, value: float, truth: float) -> float:

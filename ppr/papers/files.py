@@ -85,7 +85,7 @@ def load(slug: str, where: Sequence[Path]) -> Paper:
 def read(path: Path) -> Paper:
     """One paper's file, checked, its claims too."""
     # Listing 300 papers must not wait for pydantic.
-    from ppr.papers.claims import check_claims
+    from ppr.papers.plans import check_claims
     from ppr.papers.schema import parse
 
     paper = parse(read_yaml(path), path.stem, str(path))

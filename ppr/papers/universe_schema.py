@@ -18,7 +18,6 @@ says why, `universes: "not: the theorem is of this point alone"`.
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Mapping
 from typing import Any
@@ -41,7 +40,6 @@ DEFAULTS: Mapping[str, str] = {
 """The universes that a kind of table has by itself (ppr/papers/defaults.py), and what each asks."""
 
 _OFF = "not:"
-_TIMES = re.compile(r"^(?P<key>[\w.]+)\*=(?P<factor>[-+.\de]+)$")
 
 
 class Universes(Part):
@@ -116,12 +114,6 @@ def split(name: str, text: str) -> list[str]:
         if "=" not in word and not word.startswith("~"):
             raise ValueError(f"{name}={text!r}: {word!r} is no KEY=VALUE")
     return words
-
-
-def factor(word: str) -> tuple[str, float] | None:
-    """`optimizer.lr*=3` as ("optimizer.lr", 3.0); None for a word that says a value."""
-    found = _TIMES.match(word)
-    return (found["key"], float(found["factor"])) if found else None
 
 
 def _reason(name: str, text: str) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+
+from ppr.papers.robustness import Multiverse
 
 if TYPE_CHECKING:  # light commands count verdicts that are kept
     from ppr.papers.looks import Look
@@ -14,7 +16,9 @@ OUTCOMES: tuple[Outcome, ...] = ("reproduced", "not reproduced", "inconclusive",
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the runs say of a claim. `looks`: the p-values at each that was taken, and that decided.
+    """What the runs say of a claim, and of its direction in other universes.
+
+    `looks`: the p-values at each look that was taken, and that decided.
 
     `seeds_needed`: how many in each cell would likely decide an open one, at the spread seen.
     """
@@ -30,3 +34,4 @@ class Verdict:
     p_against: float | None = None
     seeds_needed: int | None = None
     looks: tuple[Look, ...] = ()
+    multiverse: Multiverse = field(default_factory=Multiverse)

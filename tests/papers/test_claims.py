@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from ppr.errors import BadRequest
-from ppr.papers.claims import check_claims, judge
+from ppr.papers.claims import judge
 from ppr.papers.comparisons import (
     LEVEL,
     POWER,
@@ -25,6 +25,7 @@ from ppr.papers.comparisons import (
     seeds_needed,
     welch,
 )
+from ppr.papers.plans import check_claims
 
 samples = st.lists(st.floats(-100, 100), min_size=2, max_size=8).filter(lambda x: np.ptp(x) > 1e-3)
 

@@ -5,10 +5,11 @@ import pytest
 from ppr.config.compose import compose
 from ppr.errors import BadRequest
 from ppr.papers.claim_schema import KINDS
-from ppr.papers.claims import plan
 from ppr.papers.defaults import METRICS, Facts, equal_passes, facts, other_metric
 from ppr.papers.files import find_all, folders, read
-from ppr.papers.universe_schema import DEFAULTS, factor
+from ppr.papers.plans import plan
+from ppr.papers.universe_schema import DEFAULTS
+from ppr.papers.words import factor
 
 
 def words_of(*words: str) -> dict[str, str]:
