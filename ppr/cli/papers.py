@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 import click
 
@@ -14,18 +12,9 @@ from ppr.display.terminal import print_table
 from ppr.papers.board import Standing, board
 from ppr.papers.cache import Variants
 from ppr.papers.files import folders
-from ppr.papers.kinds import added, findings, others, summary
+from ppr.papers.kinds import added, findings, multiverse, others, summary
+from ppr.papers.words import composed
 from ppr.results.tree import results_root
-
-if TYPE_CHECKING:
-    from ppr.config.compose import Config
-
-
-def composed(overrides: Sequence[str]) -> Config:
-    from ppr.config.compose import compose
-
-    return compose(overrides)
-
 
 resolve = Variants(composed)
 """The experiment and variant that a cell's overrides ask for."""
@@ -39,8 +28,9 @@ resolve = Variants(composed)
 def command(*, family: str | None, root: str | None, as_json: bool) -> None:
     """List every paper: family, what is implemented, scale reached, verdicts.
 
-    Findings are the paper's sentences; `contradicted` counts claims against it, `checks` what only
-    a bug could break.
+    Findings are the paper's sentences. Those reproduced are robust if their direction persists in
+    every universe that their tables ask about, fragile if it turns in one. `contradicted` counts
+    claims against the paper, `checks` what only a bug could break.
 
     \b
       ppr papers --family contrastive
@@ -62,13 +52,14 @@ def command(*, family: str | None, root: str | None, as_json: bool) -> None:
             implemented(standing) if paper.title else "cannot be read",
             standing.reached,
             _by_scale(standing),
+            multiverse(added(standing.verdicts.values())) or None,
             others(added(standing.verdicts.values()), "against") or None,
             others(added(standing.verdicts.values()), "identity") or None,
         ]
         for paper, standing in found
     ]
     head = ["paper", "year", "family", "implemented", "reached"]
-    print_table([*head, "findings", "contradicted", "checks"], rows)
+    print_table([*head, "findings", "of those reproduced", "contradicted", "checks"], rows)
     done = sum(bool(standing.scales) for _, standing in found)
     planned = sum(bool(paper.title) for paper, _ in found) - done
     click.echo(f"{done + planned} papers, {done} implemented, {planned} planned")

@@ -12,7 +12,6 @@ import click
 
 from ppr.cli import options
 from ppr.cli.paper import print_verdicts
-from ppr.cli.papers import composed
 from ppr.cli.table import print_sheet
 from ppr.cli.words import PAPER
 from ppr.commands import command_line
@@ -23,6 +22,7 @@ from ppr.papers.cells import Results
 from ppr.papers.claims import judge
 from ppr.papers.files import find_all, folders, load, read, reference
 from ppr.papers.records import label
+from ppr.papers.words import composed
 from ppr.report.sheet import fill
 from ppr.results.tree import results_root, scan
 

@@ -18,6 +18,7 @@ import ppr
 from ppr import registry
 from ppr.config.places import cache_root, config_file
 from ppr.errors import BadRequest
+from ppr.papers.defaults import FACTS, Facts, facts
 from ppr.papers.files import find_all, folders
 
 if TYPE_CHECKING:
@@ -69,15 +70,27 @@ class Variants:
         return Kept("cells")
 
     @cached_property
-    def known(self) -> dict[str, tuple[str, str]]:
-        """What is kept or shipped and still holds."""
-        found: dict[str, tuple[str, str]] = {}
+    def _facts(self) -> dict[str, Facts]:
+        return {
+            words: Facts(**f) for each in self._all for words, f in each.get("facts", {}).items()
+        }
+
+    @cached_property
+    def _all(self) -> list[dict[str, Any]]:
+        """Those that are kept or shipped and still hold."""
         where = folders() if self._shipped else []
         shipped = [file for folder in where for file in sorted(folder.rglob(f"{INDEX}/*.json"))]
-        for part in [*map(entries, shipped), holding(self._kept.content)]:
-            for entry in part.values():
-                found |= {words: (e, v) for words, (e, v) in entry["variants"].items()}
-        return found
+        return [
+            entry
+            for part in [*map(entries, shipped), holding(self._kept.content)]
+            for entry in part.values()
+        ]
+
+    @cached_property
+    def known(self) -> dict[str, tuple[str, str]]:
+        """What is kept or shipped and still holds."""
+        pairs = (pair for entry in self._all for pair in entry["variants"].items())
+        return {words: (experiment, variant) for words, (experiment, variant) in pairs}
 
     def __call__(self, overrides: Sequence[str]) -> tuple[str, str]:
         key = json.dumps(list(overrides))
@@ -87,6 +100,16 @@ class Variants:
             self._kept.save()
             self.known[key] = config.experiment, config.variant
         return self.known[key]
+
+    def facts(self, overrides: Sequence[str]) -> Facts:
+        """What universes need to know of the config."""
+        key = json.dumps(list(overrides))
+        if key not in self._facts:
+            config = self._compose(overrides)
+            self._facts[key] = facts(config.values)
+            self._kept.content = add_facts(self._kept.content, key, config)
+            self._kept.save()
+        return self._facts[key]
 
 
 def entries(file: Path) -> dict[str, Any]:
@@ -110,11 +133,17 @@ def holding(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_entry(entry: Any) -> bool:
-    """Whether it is `{"digest": …, "variants": {words: [experiment, variant]}}`."""
-    if not isinstance(entry, dict) or not isinstance(entry.get("variants"), dict):
+    """Whether it is `{"digest": …, "variants": {words: [experiment, variant]}, "facts": …}`."""
+    if not isinstance(entry, dict):
         return False
-    pairs = entry["variants"].values()
-    return "digest" in entry and all(isinstance(p, list) and len(p) == 2 for p in pairs)
+    variants, known = entry.get("variants"), entry.get("facts", {})
+    return (
+        "digest" in entry
+        and isinstance(variants, dict)
+        and isinstance(known, dict)
+        and all(isinstance(p, list) and len(p) == 2 for p in variants.values())
+        and all(isinstance(f, dict) and f.keys() <= FACTS for f in known.values())
+    )
 
 
 def _options(words: str) -> list[str]:
@@ -126,13 +155,23 @@ def _options(words: str) -> list[str]:
 
 def add_variant(content: dict[str, Any], key: str, config: Config) -> dict[str, Any]:
     """An index with one more variant: options -> digest of their files, words -> variant."""
+    return _added(content, "variants", {key: [config.experiment, config.variant]}, config)
+
+
+def add_facts(content: dict[str, Any], key: str, config: Config) -> dict[str, Any]:
+    """An index with what universes need to know of one more variant."""
+    return _added(content, "facts", {key: facts(config.values).said()}, config)
+
+
+def _added(
+    content: dict[str, Any], part: str, more: dict[str, Any], config: Config
+) -> dict[str, Any]:
     options = ["config" if g == "config" else f"{g}/{Path(f).stem}" for g, f in config.sources]
-    now = {"digest": content_digest(options), "variants": {}}
+    now: dict[str, Any] = {"digest": content_digest(options), "variants": {}}
     entry = content.get(json.dumps(options), now)
     if entry["digest"] != now["digest"]:
         entry = now
-    variants = entry["variants"] | {key: [config.experiment, config.variant]}
-    return content | {json.dumps(options): {"digest": now["digest"], "variants": variants}}
+    return content | {json.dumps(options): {**entry, part: entry.get(part, {}) | more}}
 
 
 def content_digest(options: Sequence[str]) -> str:

@@ -24,8 +24,9 @@ from ppr.config.places import config_file
 from ppr.errors import BadRequest
 from ppr.papers import board as boards
 from ppr.papers import cache
-from ppr.papers.cells import Cell, Results, cells
+from ppr.papers.cells import Cell, Results
 from ppr.papers.files import find_all, folders, load, read, reference
+from ppr.papers.index import indexed_cells
 from ppr.report import formats
 from ppr.report.sheet import fill
 from ppr.results.tree import Scan
@@ -279,11 +280,12 @@ def test_the_index_of_cells_is_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     """If not: `ppr publish SLUG`, or python scripts/index_cells.py for all."""
     monkeypatch.setenv("PPR_CACHE", str(tmp_path))
     known = cache.Variants(compose).known
+    results = Results(cache.Variants(compose), Scan([], []))
     asked = {
         json.dumps(list(cell.overrides))
         for path in SHIPPED.values()
-        for name, table in (read(path).tables.items() if reference(path).has_tables else ())
-        for cell in cells(name, table)
+        if reference(path).has_tables
+        for cell in indexed_cells(read(path), results)[0]
     }
     assert asked == set(known)
     sample = sorted(asked)[:: max(1, len(asked) // 8)]
