@@ -34,6 +34,7 @@ tables:
     columns: {"10 %": small, "x_y|z": large}
     cell: experiment=${row}_${column} loss.name=${row}
     seeds: 3
+    universes: "not: a toy"
     protocol: {epoch: last, stem: 3x3}
     reported:
       source: "table_2 of B & C, {page} 7"

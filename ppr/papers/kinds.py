@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ppr.papers.robustness import Robustness
 from ppr.papers.verdict import OUTCOMES
 
 if TYPE_CHECKING:
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
     from ppr.papers.verdict import Outcome, Verdict
 
 Counts = dict[str, dict[str, int]]
-"""Kind of claim -> outcome -> how many. The kind UNTUNED counts the findings that are untuned,
-which are among the findings too."""
+"""Kind of claim -> outcome -> how many. The kind UNTUNED counts the findings that are untuned, and
+those of ROBUSTNESS those whose direction other universes have shown to persist, or to turn, or are
+still to show. They are among the findings too."""
 
 UNTUNED = "untuned"
+ROBUSTNESS: tuple[Robustness, ...] = ("robust", "fragile", "not asked")
 _NAMES: dict[Kind, dict[Outcome, str]] = {
     "finding": {},
     "against": {
@@ -38,7 +41,7 @@ def named(kind: Kind, outcome: Outcome) -> str:
 
 def is_untuned(paper: Paper, claim: str) -> bool:
     """Whether it is a finding over cells whose settings are neither tuned nor the paper's own."""
-    from ppr.papers.claims import plan
+    from ppr.papers.plans import plan
 
     return paper.claims[claim].kind == "finding" and any(
         cell.table.settings_of(cell.row, cell.column) == "untuned"
@@ -48,9 +51,18 @@ def is_untuned(paper: Paper, claim: str) -> bool:
 
 
 def described(paper: Paper, verdict: Verdict) -> str:
-    """A verdict's name, `untuned` beside it where the claim is."""
-    name = named(paper.claims[verdict.claim].kind, verdict.outcome)
-    return f"{name}, {UNTUNED}" if is_untuned(paper, verdict.claim) else name
+    """A verdict's name, and beside it whether the claim is untuned, robust or fragile."""
+    marks = [UNTUNED] if is_untuned(paper, verdict.claim) else []
+    if (known := robustness(paper, verdict)) and known != "not asked":
+        marks.append(known)
+    return ", ".join([named(paper.claims[verdict.claim].kind, verdict.outcome), *marks])
+
+
+def robustness(paper: Paper, verdict: Verdict) -> Robustness:
+    """Of a finding that is decided; empty where no universe makes sense."""
+    if paper.claims[verdict.claim].kind != "finding":
+        return ""
+    return verdict.multiverse.robustness(verdict.outcome)
 
 
 def tally(paper: Paper, verdicts: Sequence[Verdict]) -> dict[str, Counts]:
@@ -59,7 +71,8 @@ def tally(paper: Paper, verdicts: Sequence[Verdict]) -> dict[str, Counts]:
     for verdict in verdicts:
         kinds = found.setdefault(verdict.scale, {})
         kind: str = paper.claims[verdict.claim].kind
-        for key in (kind, UNTUNED) if is_untuned(paper, verdict.claim) else (kind,):
+        marks = [UNTUNED] if is_untuned(paper, verdict.claim) else []
+        for key in filter(None, (kind, *marks, robustness(paper, verdict))):
             counted = kinds.setdefault(key, {})
             counted[verdict.outcome] = counted.get(verdict.outcome, 0) + 1
     return found
@@ -87,6 +100,12 @@ def findings(kinds: Mapping[str, Mapping[str, int]]) -> str:
     )
 
 
+def multiverse(kinds: Mapping[str, Mapping[str, int]]) -> str:
+    """`3 robust, 1 fragile, 4 not asked`: of the findings that are reproduced."""
+    counts = {word: kinds.get(word, {}).get("reproduced", 0) for word in ROBUSTNESS}
+    return ", ".join(f"{number} {word}" for word, number in counts.items() if number)
+
+
 def others(kinds: Mapping[str, Mapping[str, int]], kind: Kind) -> str:
     """`2 of 3`: how many of those against the paper, or of the checks of the code, came out so."""
     counts = kinds.get(kind, {})
@@ -97,6 +116,7 @@ def summary(kinds: Mapping[str, Mapping[str, int]]) -> str:
     """One line of all three, which are never added up."""
     parts = {
         "findings": findings(kinds),
+        "of those reproduced": multiverse(kinds),
         "the paper contradicted": others(kinds, "against"),
         "checks of the code passed": others(kinds, "identity"),
     }

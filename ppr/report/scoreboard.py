@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from ppr.papers.board import Standing
 from ppr.papers.files import Reference
-from ppr.papers.kinds import Counts, added, findings, others, summary
+from ppr.papers.kinds import Counts, added, findings, multiverse, others, summary
 from ppr.papers.table_schema import SCALES
 from ppr.report.formats import md
 
@@ -27,9 +27,12 @@ and length). `ppr paper NAME` shows one paper, `ppr reproduce NAME` runs what is
 
 A *finding* is a sentence that could have come out otherwise with the code right; it is *untuned*
 where it compares rows whose settings are neither tuned by a grid that the file states nor the
-paper's own. A claim *against* contradicts the paper or its released code. A *check* is one that
-only a bug could break (a formula against itself, arithmetic, trained against untrained), and says
-nothing of the paper. The three are counted apart.
+paper's own. It is *robust* if its direction persists in every universe of its multiverse (another
+draw of the data, several times the training, another rate, width or metric, and what its file names
+besides), *fragile* if it turns in one, and *not asked* while some are to be run. A claim *against*
+contradicts the paper or its released code. A *check* is one that only a bug could break (a formula
+against itself, arithmetic, trained against untrained), and says nothing of the paper. The three are
+counted apart.
 """
 
 
@@ -61,7 +64,7 @@ def markdown(board: Sequence[Row], folder: Path) -> str:
     lines += told(rows)
     lines.append(f"\n## Papers with tables ({len(tested)})\n")
     head = ["paper", "year", "family", "implemented", "reached", *(f"{s} findings" for s in SCALES)]
-    head += ["contradicted", "checks"]
+    head += ["of those reproduced", "contradicted", "checks"]
     lines.append(_table(head, [_row(*row, folder) for row in tested]))
     lines.append(f"\n## Planned ({len(planned)})\n")
     families: dict[str, list[Reference]] = {}
@@ -90,6 +93,7 @@ def _row(paper: Reference, standing: Standing, folder: Path) -> list[str]:
         ", ".join(standing.scales) or "yet to come",
         standing.reached or "–",
         *(findings(standing.verdicts.get(scale, {})) for scale in SCALES),
+        multiverse(added(standing.verdicts.values())),
         others(added(standing.verdicts.values()), "against"),
         others(added(standing.verdicts.values()), "identity"),
     ]

@@ -91,7 +91,10 @@ def test_an_identity_is_never_counted_among_findings() -> None:
     counts = tally(paper, found)["desk"]
     assert counts["finding"] == {"reproduced": 1, "inconclusive": 1}
     assert findings(counts) == "1 reproduced (1 untuned), 1 inconclusive (1 untuned)"
-    assert summary(counts) == f"findings: {findings(counts)}; checks of the code passed: 1 of 2"
+    assert summary(counts) == (
+        f"findings: {findings(counts)}; of those reproduced: 1 not asked; "
+        "checks of the code passed: 1 of 2"
+    )
     assert described(paper, found[3]) == "check failed"
 
 

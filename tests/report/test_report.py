@@ -388,6 +388,7 @@ COUNTS = {
     "desk": {
         "finding": {"not run": 3, "reproduced": 2},
         "untuned": {"reproduced": 1},
+        "robust": {"reproduced": 1},
         "identity": {"reproduced": 7},
         "against": {"inconclusive": 1},
     }
@@ -405,7 +406,7 @@ def test_the_scoreboard_has_tables_first_then_families(tmp_path: Path) -> None:
     tested = text.index("## Papers with tables")
     planned = text.index("## Planned")
     assert tested < text.index("Supervised Contrastive Learning") < planned
-    assert "| 2 reproduced (1 untuned), 3 not run |  | 0 of 1 | 7 of 7 |" in text
+    assert "| 2 reproduced (1 untuned), 3 not run |  | 1 robust | 0 of 1 | 7 of 7 |" in text
     targets = re.findall(r"\]\(([^)]+)\)", text)
     assert len(targets) == len(board)
     assert all((tmp_path / unquote(target)).is_file() for target in targets)
@@ -413,7 +414,8 @@ def test_the_scoreboard_has_tables_first_then_families(tmp_path: Path) -> None:
     tables = sum(paper.has_tables for paper, _ in board)
     assert (
         f"Desk scale: findings: {2 * tables} reproduced ({tables} untuned), {3 * tables} not run; "
-        f"the paper contradicted: 0 of {tables}; checks of the code passed: {7 * tables} of "
+        f"of those reproduced: {tables} robust; the paper contradicted: 0 of {tables}; "
+        f"checks of the code passed: {7 * tables} of "
     ) in text
 
 
@@ -431,7 +433,7 @@ def test_the_scoreboard_escapes_its_text(tmp_path: Path) -> None:
     text = scoreboard.markdown([(paper, Standing())], tmp_path)
     [line] = [line for line in text.splitlines() if "a%20b%281%29.yaml" in line]
     assert "<script>" not in line.replace(r"\<", "")
-    assert len(re.findall(r"(?<!\\)\|", line)) == 10
+    assert len(re.findall(r"(?<!\\)\|", line)) == 11
 
 
 def test_the_command_writes_site_and_scoreboard(tmp_path: Path, monkeypatch, own_folders) -> None:
@@ -450,7 +452,7 @@ def test_the_command_writes_site_and_scoreboard(tmp_path: Path, monkeypatch, own
 
     assert call() == "4 pages written to site; open site/index.html\n"
     assert call("--scoreboard", "board.md") == "scoreboard written to board.md\n"
-    assert "1 reproduced (1 untuned), 1 not run (1 untuned) |  |  | 1 of 1 |" in Path(
+    assert "1 reproduced (1 untuned), 1 not run (1 untuned) |  | 1 not asked |  | 1 of 1 |" in Path(
         "board.md"
     ).read_text(encoding="utf-8")
     call("--scoreboard", "board.md", "-o", "other")
