@@ -38,6 +38,7 @@ from ppr.papers.looks import duration
 from ppr.papers.schema import Paper
 from ppr.papers.table_schema import SCALES
 from ppr.papers.verdict import Outcome, Verdict
+from ppr.report.specification import curve, lines
 from ppr.results.metrics import metrics
 from ppr.results.tree import results_root, scan
 
@@ -48,7 +49,12 @@ STYLES = {
     named(kind, outcome) + beside: style
     for kind in KINDS
     for outcome, style in _COLOURS.items()
-    for beside in ("", f", {UNTUNED}")
+    for untuned in ("", f", {UNTUNED}")
+    for beside in (untuned, f"{untuned}, robust")
+} | {
+    f"{outcome}{untuned}, fragile": "yellow"
+    for outcome in _COLOURS
+    for untuned in ("", f", {UNTUNED}")
 }
 
 
@@ -102,6 +108,7 @@ def command(*, slug: str, root: str | None, as_json: bool, only_files: bool) -> 
     _print_reference(paper)
     if verdicts:
         print_verdicts(paper, verdicts)
+        print_curves(paper, verdicts)
     if paper.tables:
         _print_tables(paper)
     _print_texts(paper)
@@ -189,6 +196,15 @@ def print_verdicts(paper: Paper, verdicts: list[Verdict]) -> None:
     for verdict in verdicts:
         if verdict.outcome != "not run":
             click.echo(_wrapped(f"{verdict.claim}: {verdict.reason}", "  "))
+
+
+def print_curves(paper: Paper, verdicts: list[Verdict]) -> None:
+    """The specification curve of each claim that has one, and what is wrong with a universe."""
+    for verdict in verdicts:
+        if verdict.multiverse.problem:
+            click.echo(f"\n{verdict.claim}: {verdict.multiverse.problem}")
+        if (found := curve(paper, verdict)) and (len(found.specs) > 1 or found.missing):
+            click.echo("\n" + "\n".join(lines(found)))
 
 
 def _files(filled: list[Filled]) -> list[str]:

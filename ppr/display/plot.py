@@ -10,17 +10,21 @@ import io
 import math
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ppr.errors import BadRequest
 from ppr.results.curves import Curve
 from ppr.results.files import write_atomic
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FORMATS = (".svg", ".png", ".pdf")
 PANELS_IN_A_ROW = 3
@@ -213,8 +217,9 @@ def _paint(shown: str, index: int, colour: bool) -> str:
 # A file
 
 
-def save(panels: Sequence[Panel], path: Path) -> None:
-    """Draw the panels, three in a row, into `path`; the same curves give the same bytes.
+@contextmanager
+def write_figure(path: Path) -> Iterator[Figure]:
+    """A figure to draw on, written to `path` at the end: the same drawing gives the same bytes.
 
     Raises:
         BadRequest: the suffix is none of FORMATS.
@@ -230,9 +235,18 @@ def save(panels: Sequence[Panel], path: Path) -> None:
         {} if path.suffix == ".png" else {"Date" if path.suffix == ".svg" else "CreationDate": None}
     )
     with matplotlib.rc_context({"svg.hashsalt": "ppr", "font.size": 10, "axes.axisbelow": True}):
+        figure = Figure(layout="constrained")
+        yield figure
+        figure.savefig(sink, format=path.suffix[1:], dpi=200, metadata=undated)
+    write_atomic(path, sink.getvalue())
+
+
+def save(panels: Sequence[Panel], path: Path) -> None:
+    """Draw the panels, three in a row, into `path`; raises as `write_figure`."""
+    with write_figure(path) as figure:
         columns = min(len(panels), PANELS_IN_A_ROW)
         rows = math.ceil(len(panels) / columns)
-        figure = Figure(figsize=(4.8 * columns, 3.2 * rows + 0.4), layout="constrained")
+        figure.set_size_inches(4.8 * columns, 3.2 * rows + 0.4)
         all_axes = [figure.add_subplot(rows, columns, at + 1) for at in range(len(panels))]
         for panel, axes in zip(panels, all_axes, strict=True):
             _fill(axes, panel)
@@ -252,8 +266,6 @@ def save(panels: Sequence[Panel], path: Path) -> None:
             loc="outside lower center",
             frameon=False,
         )
-        figure.savefig(sink, format=path.suffix[1:], dpi=200, metadata=undated)
-    write_atomic(path, sink.getvalue())
 
 
 def _fill(axes: Any, panel: Panel) -> None:
