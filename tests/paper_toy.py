@@ -51,6 +51,7 @@ tables:
     columns: {digits: toy}
     cell: experiment=${column}_${row}
     seeds: 2
+    universes: "not: a toy"
     reported: {source: "table 1", Fast: {digits: 60.0}}
   large:
     title: The same, at length

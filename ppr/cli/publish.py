@@ -43,13 +43,16 @@ def command(slug: str, to: Path | None, root: str | None) -> None:
     record does not verify is refused. What runs done again have shown of them goes with them.
     """
     from ppr.papers.index import write_index
+    from ppr.papers.multiverse import filled
     from ppr.papers.publish import publish, records_of
 
     where = results_root(root)
     paper = load(slug, folders())
     seen = scan(where)
-    tables, problems = fill_tables(paper, Results(resolve, seen))
-    records = records_of((cell for cells in tables.values() for cell in cells), seen)
+    results = Results(resolve, seen)
+    tables, problems = fill_tables(paper, results)
+    shown = [cell for cells in tables.values() for cell in cells]
+    records = records_of([*shown, *filled(paper, results)], seen)
     if not records:
         nothing = f"{slug}: no finished run behind its cells; {command_line('reproduce', slug)}"
         raise BadRequest(problems[0] if problems else nothing)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ppr.cli import options
-from ppr.cli.paper import print_verdicts
+from ppr.cli.paper import print_curves, print_verdicts
 from ppr.cli.papers import resolve
 from ppr.cli.table import print_sheet
 from ppr.cli.words import TABLE, WORDS
@@ -21,6 +21,7 @@ from ppr.papers.board import fill_tables
 from ppr.papers.cells import Results
 from ppr.papers.claims import judge
 from ppr.papers.files import folders, load
+from ppr.papers.parts import PARTS, Part
 from ppr.papers.schema import Paper
 from ppr.papers.table_schema import SCALES
 from ppr.report.sheet import fill
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     "--seeds", type=click.IntRange(min=1), help="The first so many seeds a cell, or a later look."
 )
 @click.option("--scale", type=click.Choice(SCALES), help="Tables of this scale [desk].")
+@click.option("--part", type=click.Choice(PARTS), help="Run this part alone [all of them].")
 @click.option("--dry-run", is_flag=True, help="Say what is missing and how long it takes, only.")
 @click.option("--yes", is_flag=True, help="Start runs of paper scale on this machine's CPU too.")
 @click.option("--own", is_flag=True, help="Leave published runs out: run what they answer too.")
@@ -52,6 +54,7 @@ def command(
     words: tuple[str, ...],
     seeds: int | None,
     scale: str | None,
+    part: Part | None,
     dry_run: bool,
     yes: bool,
     own: bool,
@@ -67,10 +70,11 @@ def command(
       ppr reproduce supcon --scale paper launcher=slurm launcher.partition=gpu
 
     Runs that are there already, or published (unless --own), are not run again; interrupted, the
-    same command goes on. So it is with runs of older code, which are counted, unless --renew has
+    same command goes on. The table comes first, then the universes of its findings (--part runs
+    one alone). So it is with runs of older code, which are counted, unless --renew has
     them done again. KEY=VALUE says where and how fast (launcher, engine.device, data.root, …).
     """
-    from ppr.papers.reproduce import agenda, narrowed
+    from ppr.papers.reproduce import agenda, cells_of, narrowed
 
     slug, _, table = name.partition("/")
     paper = narrowed(load(slug, folders()), table, scale, seeds)
@@ -87,16 +91,23 @@ def command(
                 drop_leftovers(record.path)
     if jobs:
         words = (*words, f"launcher.jobs={jobs}")
-    shown = [cell for cells in tables.values() for cell in cells]
-    plan = agenda(shown, words, renew=renew, most=seeds)
-    _announce(name, plan, where, jobs or 1)
-    if not renew:
-        _print_older(name, shown)
+    code = 0
+    for at in PARTS if part is None else (part,):
+        results = Results(resolve, scan(where, published=not own))
+        shown = cells_of(at, paper, list(tables), results)
+        plan = agenda(shown, words, renew=renew, most=seeds)
+        if at != "table" and not plan.total:
+            continue
+        _announce(name if at == "table" else f"{name}, {at}", plan, where, jobs or 1)
+        if not renew:
+            _print_older(name, shown)
+        if dry_run:
+            _print_missing(plan)
+        else:
+            _look_ahead(name, plan, yes)
+            code |= _run_all(plan, where, words)
     if dry_run:
-        _print_missing(plan)
         return 1 if problems else 0
-    _look_ahead(name, plan, yes)
-    code = _run_all(plan, where, words)
     code |= _print_outcome(paper, list(tables), scan(where, published=not own))
     return 1 if code or problems else 0
 
@@ -251,4 +262,5 @@ def _print_outcome(paper: Paper, tables: Sequence[str], seen: Scan) -> int:
     verdicts = judge(paper, results)
     if verdicts:
         print_verdicts(paper, verdicts)
+        print_curves(paper, verdicts)
     return code

@@ -6,12 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ppr.config import code
-from ppr.config.compose import Config, compose
+from ppr.config.compose import Config
 from ppr.config.inputs import inputs_of, needed
 from ppr.errors import BadRequest, choices
-from ppr.papers.cells import Filled
+from ppr.papers.cells import Filled, Results, cells
+from ppr.papers.multiverse import filled
+from ppr.papers.parts import Part
 from ppr.papers.schema import Paper
 from ppr.papers.table_schema import Table
+from ppr.papers.words import composed
 from ppr.results.finished import finished_summary, is_finished
 
 Key = tuple[str, str, int]
@@ -58,6 +61,17 @@ def _planned(name: str, table: Table, seeds: int) -> Table:
     )
 
 
+def cells_of(part: Part, paper: Paper, tables: Sequence[str], results: Results) -> list[Filled]:
+    """The cells of some tables that one part of a reproduction runs.
+
+    Raises:
+        BadRequest: a universe that is stated changes no number, or names what is not there.
+    """
+    if part == "universes":
+        return [cell for cell in filled(paper, results) if cell.cell.name in tables]
+    return [results.fill(c) for name in tables for c in cells(name, paper.tables[name])]
+
+
 @dataclass(frozen=True)
 class Agenda:
     """The runs behind some cells. `waves`: those to do, each after the waves before it."""
@@ -94,7 +108,7 @@ def agenda(
             if done_before and not (renew and seed in cell.older):
                 done.add((cell.experiment, cell.variant, seed))
                 continue
-            config = compose([*cell.cell.overrides, f"seed={seed}", *words])
+            config = composed([*cell.cell.overrides, f"seed={seed}", *words])
             if config.variant != cell.variant:
                 said = " ".join(words)
                 raise BadRequest(

@@ -6,6 +6,7 @@
     a record of another config            its variant and run id are the hash of its config
     a seed that is missing                the table says how many a cell has
     a published run that no cell asks for
+    a universe that is missing            where others of its claims have been run
     an index that leads a cell elsewhere
 
 an attestation that was edited, or is not of the record that it names
@@ -19,7 +20,7 @@ record (ppr/papers/again.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -30,6 +31,7 @@ from ppr.errors import BadRequest
 from ppr.papers.attested import misfit
 from ppr.papers.cache import indexed
 from ppr.papers.cells import Cell, Filled, Resolve, Results, cells
+from ppr.papers.multiverse import filled as universe_cells
 from ppr.papers.records import faults, label
 from ppr.papers.schema import Paper
 from ppr.results.attestations import FILE
@@ -66,7 +68,8 @@ def check(paper: Paper, file: Path, seen: Scan, resolve: Resolve) -> Checked:
         found = [each for cell in cells(name, table) if (each := _fill(cell, results, off, told))]
         if found:
             filled[name] = found
-    shown = [cell for found in filled.values() for cell in found]
+    asked_too = _universes(paper, seen, results, filled, off)
+    shown = [cell for found in [*filled.values(), asked_too] for cell in found]
     asked: dict[tuple[str, str], int] = {}
     for cell in shown:
         key = cell.experiment, cell.variant
@@ -74,7 +77,7 @@ def check(paper: Paper, file: Path, seen: Scan, resolve: Resolve) -> Checked:
     behind = [r for r in seen.records if r.state == "finished" and _key(r) in asked]
     off += [f"{label(record)}: {fault}" for record in behind for fault in faults(record)]
     off += [str(problem) for problem in seen.problems if _concerns(problem, paper, asked)]
-    off += _missing(filled)
+    off += _missing([*filled.values(), asked_too])
     for record in seen.records:
         if record.state == "finished" and record.seed not in range(asked.get(_key(record), 0)):
             if record.path is None and record.source.stem == paper.slug:
@@ -119,9 +122,36 @@ def _concerns(problem: Problem, paper: Paper, asked: Mapping[tuple[str, str], in
     return published or (variant.parent.name, variant.name) in asked
 
 
-def _missing(filled: Mapping[str, Sequence[Filled]]) -> Iterator[str]:
+def _universes(
+    paper: Paper,
+    seen: Scan,
+    results: Results,
+    filled: Mapping[str, Sequence[Filled]],
+    off: list[str],
+) -> list[Filled]:
+    """The cells of its universes, if any run is there that is of no table of its."""
+    asked = {(f.experiment, f.variant): f.asked for found in filled.values() for f in found}
+    others = [
+        record
+        for record in seen.records
+        if record.state == "finished"
+        and record.seed >= asked.get(_key(record), 0)
+        and (record.source.stem == paper.slug or record.path is not None)
+    ]
+    if not others:
+        return []
+    try:
+        found = universe_cells(paper, results)
+    except BadRequest as error:
+        off.append(str(error))
+        return []
+    begun = {cell.cell.name for cell in found if cell.records}
+    return [cell for cell in found if cell.cell.name in begun]
+
+
+def _missing(tables: Iterable[Sequence[Filled]]) -> Iterator[str]:
     """The seeds that cells lack of the number that their table states, if it has been begun."""
-    for found in filled.values():
+    for found in tables:
         if any(cell.records for cell in found):
             for cell in found:
                 if cell.missing_seeds:
