@@ -8,8 +8,10 @@ person could have meant. Numbers and words are read as on the command line: `1e-
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -83,6 +85,35 @@ for _name in ("null", "bool", "int", "float", "str"):
 _Loader.add_constructor(None, _unknown)
 
 
+class Written(float):
+    """A number with the digits that it was written in: 97.50 is known to the second decimal."""
+
+    text: str
+
+    def __new__(cls, text: str) -> Written:
+        written = super().__new__(cls, text)
+        written.text = text
+        return written
+
+    @property
+    def half_unit(self) -> float:
+        """Half a unit of the last digit that was written: of 97.50 it is 0.005, of 24e3 500."""
+        exponent = Decimal(self.text).as_tuple().exponent
+        return 0.5 * 10.0 ** int(exponent)
+
+
+def _written(loader: Any, node: yaml.ScalarNode) -> float:
+    value = yaml.SafeLoader.construct_yaml_float(loader, node)
+    return Written(node.value) if math.isfinite(value) else value
+
+
+class _WrittenLoader(_Loader):
+    yaml_constructors: ClassVar[dict[str | None, Any]] = dict(_Loader.yaml_constructors)
+
+
+_WrittenLoader.add_constructor(f"{_TAG}float", _written)
+
+
 class _Dumper(yaml.SafeDumper):
     """Quotes what either YAML 1.1 or this reader would not read as text."""
 
@@ -96,8 +127,8 @@ def dump_yaml(values: Mapping[str, Any]) -> str:
     return text
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """What a file says.
+def read_yaml(path: Path, *, written: bool = False) -> dict[str, Any]:
+    """What a file says; with `written`, each number with a point or an exponent is a `Written`.
 
     Raises:
         BadRequest: one line, `file:line: reason`; it is not UTF-8, not YAML, or no mapping.
@@ -105,20 +136,20 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """
     if path.exists() and not path.is_file():  # to open a pipe would wait for its other end
         raise BadRequest(f"{path}: is no file")
-    return parse_yaml(path.read_bytes(), path)
+    return parse_yaml(path.read_bytes(), path, written=written)
 
 
-def parse_yaml(content: bytes, path: Path) -> dict[str, Any]:
+def parse_yaml(content: bytes, path: Path, *, written: bool = False) -> dict[str, Any]:
     """As `read_yaml`, of what has been read of the file at `path`."""
     try:
-        return _parse(content)
+        return _parse(content, _WrittenLoader if written else _Loader)
     except _Fault as fault:
         where = path if fault.line is None else f"{path}:{fault.line}"
         raise BadRequest(f"{where}: {fault}") from None
 
 
-def _parse(content: bytes) -> dict[str, Any]:
-    loader = _Loader(decode(content))
+def _parse(content: bytes, kind: type[_Loader]) -> dict[str, Any]:
+    loader = kind(decode(content))
     try:
         node = loader.get_single_node()
         if not isinstance(node, yaml.MappingNode):

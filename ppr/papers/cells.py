@@ -15,9 +15,10 @@ from ppr.errors import BadRequest, choices
 from ppr.papers.attested import Attested, Changes
 from ppr.papers.defaults import Facts
 from ppr.papers.records import edited
+from ppr.papers.reported import Value
 from ppr.papers.schema import Paper
-from ppr.papers.table_schema import Table, Value
-from ppr.results.metrics import metrics
+from ppr.papers.table_schema import Table
+from ppr.results.metrics import measured, metrics
 from ppr.results.statistics import Interval, far_seeds, mean_interval
 from ppr.results.tree import Record, Scan
 
@@ -118,6 +119,18 @@ class Filled:
         """How many seeds its table has come to ask for: its plan's first, or a later look taken."""
         done = (n for n in self.cell.table.plan if not self.lacks(n))
         return max(self.cell.table.seeds, *done, 0)
+
+    @cached_property
+    def certain(self) -> bool:
+        """Whether no seed moves it, nor anything else that its runs measure.
+
+        So it is of a closed form, a count, a fit to a published file. That one rounded share is the
+        same for all seeds says less.
+        """
+        if self.cell.is_theory:
+            return bool(self.samples)
+        every = [measured(record.summary) for record in self.records]
+        return len(every) > 1 and all(found == every[0] for found in every)
 
     def lacks(self, seeds: int) -> list[int]:
         """Which of so many seeds have no run yet."""

@@ -84,10 +84,12 @@ class Equal(_Claim):
 
 
 class Matches(_Claim):
-    """Each cell lies within `tolerance`, plus the reported half-width, of its reported value."""
+    """Each cell lies as near its reported value as that was read (half a unit of its last digit, or
+    what a figure allows), plus the half-width of the reported interval, plus `tolerance`.
+    """
 
     test: Literal["matches"]
-    tolerance: float = Field(gt=0)
+    tolerance: float = Field(default=0.0, gt=0)
 
 
 class Monotone(_Claim):

@@ -7,7 +7,8 @@ with two kinds of hypothesis:
     greater [margin m]            difference > m          difference < m
     less                          the same, the two cells exchanged
     equal, tolerance t            > -t and < t (TOST)     > t, < -t
-    matches, tolerance t          mean - reported as equal; t is widened by the paper's half-width
+    matches, tolerance t          mean - reported as equal; t is widened by how the value was read
+                                  and by the paper's half-width
     monotone                      `greater` between each two neighbours
     ratio at_least r              a - r b > 0             a - r b < 0, where b > 0 is significant
 
@@ -153,7 +154,9 @@ def _decide(
         told = "; ".join(map(str, trials))
         at = f"; look {number} of {planned}" if planned > 1 else ""
         if look.p_for < LEVEL:
-            reason = f"{told}: shown, p = {look.p_for:.2g}{at}{_if_skewed(trials, look.p_for)}"
+            reason = (
+                f"{told}: shown, {_chance(trials, look.p_for)}{at}{_if_skewed(trials, look.p_for)}"
+            )
             return Verdict(*about, "reproduced", reason, *p_values, looks=taken)
         if look.p_against < LEVEL:
             doubt = _if_skewed(trials, look.p_against, against=True)
@@ -224,6 +227,11 @@ def _if_skewed(trials: list[Trial], p_value: float, *, against: bool = False) ->
     return f"; but not if the skew of these seeds counts: p = {corrected:.2g}"
 
 
+def _chance(trials: list[Trial], p_value: float) -> str:
+    certain = all(trial.shift.certain for trial in trials)
+    return "no seed moves it" if certain else f"p = {p_value:.2g}"
+
+
 def _refuted(trials: list[Trial], p_against: float) -> str:
     """What was shown against a claim: the opposite only where that is significant as well."""
     tested = [trial for trial in trials if not trial.obstacle]
@@ -231,7 +239,7 @@ def _refuted(trials: list[Trial], p_against: float) -> str:
     worst = min(tested, key=lambda t: min(bound.p_value(t.shift) for bound in t.oppose))
     where = f" of {worst.name}" if len(trials) > 1 else ""
     if worst.opposite is None:
-        return f"shown not to be so{where}, p = {p_against:.2g}"
+        return f"shown not to be so{where}, {_chance(trials, p_against)}"
     if worst.support[0].at == worst.opposite or tried * worst.p_opposite() < LEVEL:
         return f"the opposite is shown{where}, p = {p_against:.2g}"
     return f"the margin is shown to be missed{where}, p = {p_against:.2g}"

@@ -49,12 +49,14 @@ MOST_SEEDS = 1000
 class Shift:
     """An estimated difference; its error comes from `parts`, each (standard deviation, n).
 
-    `skew`: the skewness of the estimate, as far as the seeds show it.
+    `skew`: the skewness of the estimate, as far as the seeds show it. `certain`: no chance is in
+    it, so that a p-value is 0 or 1.
     """
 
     estimate: float
     parts: tuple[tuple[float, int], ...]
     skew: float = 0.0
+    certain: bool = False
 
     @property
     def error(self) -> float:
@@ -67,10 +69,10 @@ class Shift:
     @property
     def testable(self) -> bool:
         """Each part has two seeds or more, and they differ: no spread is no measure of chance."""
-        return all(n > 1 for _, n in self.parts) and self.error > 0
+        return self.certain or (all(n > 1 for _, n in self.parts) and self.error > 0)
 
     def __neg__(self) -> Shift:
-        return Shift(-self.estimate, self.parts, -self.skew)
+        return replace(self, estimate=-self.estimate, skew=-self.skew)
 
 
 def welch(first: Sequence[float], second: Sequence[float], factor: float = 1.0) -> Shift:
@@ -116,6 +118,8 @@ def _part(values: Sequence[float]) -> tuple[float, int]:
 
 def p_above(shift: Shift, bound: float) -> float:
     """The one-sided p-value of "the difference is greater than `bound`"."""
+    if shift.certain:
+        return 0.0 if shift.estimate > bound else 1.0
     from scipy.special import stdtr
 
     return float(stdtr(shift.freedom, (bound - shift.estimate) / shift.error))

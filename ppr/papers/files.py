@@ -88,7 +88,7 @@ def read(path: Path) -> Paper:
     from ppr.papers.plans import check_claims
     from ppr.papers.schema import parse
 
-    paper = parse(read_yaml(path), path.stem, str(path))
+    paper = parse(read_yaml(path, written=True), path.stem, str(path))
     try:
         check_claims(paper)
     except BadRequest as error:

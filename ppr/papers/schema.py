@@ -20,7 +20,8 @@ from ppr.papers.claim_schema import (
     Ratio,
 )
 from ppr.papers.part import Part
-from ppr.papers.table_schema import Entry, Table, Value, table_problems
+from ppr.papers.reported import Later, Value
+from ppr.papers.table_schema import Entry, Table, table_problems
 
 
 class Findings(Part):
@@ -105,7 +106,7 @@ def _first(error: ValidationError) -> str:
     items = sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
     item = items[0]
     # A union's branch is part of pydantic's path, and nothing that the file says.
-    path = [str(part) for part in item["loc"] if part not in TESTS]
+    path = [str(part) for part in item["loc"] if part not in (*TESTS, "values")]
     name = ".".join(path)
     if item["type"] == "missing":
         return f"{name}: missing"
@@ -118,7 +119,8 @@ def _first(error: ValidationError) -> str:
 
 def _keys_at(location: tuple[int | str, ...]) -> list[str]:
     parts: dict[str, type[BaseModel]] = {
-        "tables": Table, "rows": Entry, "columns": Entry, "reported": Value, "findings": Findings,
+        "tables": Table, "rows": Entry, "columns": Entry, "reported": Value, "later": Later,
+        "findings": Findings,
         "greater": Difference, "less": Difference, "equal": Equal, "matches": Matches,
         "monotone": Monotone, "exact": Exact, "ratio": Ratio,
     }  # fmt: skip

@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 
 from ppr.errors import choices
 from ppr.papers.part import Part
+from ppr.papers.reported import Reported, reported_problems
 from ppr.papers.universe_schema import Universes
 from ppr.results.metrics import lower_is_better
 
@@ -37,40 +38,6 @@ class Entry(Part):
     metric: str | None = None
     best: Best | None = None
     settings: Settings | None = None
-
-
-class Value(Part):
-    """A reported value, with the half-width of its 95 % interval where the paper gives one."""
-
-    value: float
-    half_width: float = Field(default=0.0, ge=0)
-
-
-class Reported(Part):
-    """What a paper prints, and where that was read. Keys beside these are the table's rows."""
-
-    source: str = Field(min_length=1)
-    selection: Literal["last epoch", "best validation epoch", "best test epoch"] | None = None
-    protocol: str | None = None
-    values: dict[str, dict[str, Value]] = Field(default_factory=dict)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _rows_beside_the_source(cls, given: Any) -> Any:
-        if not isinstance(given, Mapping):
-            return given
-        own = {key: given[key] for key in cls.model_fields.keys() - {"values"} if key in given}
-        rows = {key: row for key, row in given.items() if key not in own}
-        return {**own, "values": {str(name): _values(row) for name, row in rows.items()}}
-
-
-def _values(row: Any) -> Any:
-    if not isinstance(row, Mapping):
-        return row
-    return {
-        str(column): {"value": value} if isinstance(value, int | float) else value
-        for column, value in row.items()
-    }
 
 
 class Table(Part):
@@ -209,13 +176,9 @@ def table_problems(where: str, table: Table) -> Iterator[str]:
                 yield f"{where}: {text!r}: unknown ${{{name}}}; {choices(name, known)}"
         if not Template(text).is_valid():
             yield f"{where}: {text!r}: a $ must be $${{}} or belong to ${{row}} or ${{column}}"
-    for row, values in (table.reported.values if table.reported else {}).items():
-        if row not in table.rows:
-            yield f"{where}.reported: no row {row!r}; {choices(row, table.rows)}"
-        for column in values:
-            if column not in table.columns:
-                known_ones = choices(column, table.columns)
-                yield f"{where}.reported.{row}: no column {column!r}; {known_ones}"
+    if table.reported:
+        for problem in reported_problems(table.reported, table.rows, table.columns):
+            yield f"{where}.{problem}"
 
 
 def _is_number(text: str) -> bool:

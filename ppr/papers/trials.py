@@ -18,6 +18,10 @@ from ppr.papers.comparisons import (
     paired,
     welch,
 )
+from ppr.papers.reported import Value
+
+_ROUNDING = 1e-9
+"""Of a tolerance: 0.55 is half a digit from a printed 0.5, whatever binary fractions say."""
 
 
 @dataclass(frozen=True)
@@ -90,15 +94,26 @@ def trial(claim: Claim, group: tuple[Filled, ...]) -> Trial:
     elif isinstance(claim, Matches):
         reported = group[0].cell.reported
         assert reported is not None
-        shift = one_sample(list(shown), reported.value)
-        labels = _labels(group, f" against reported {reported.value:g}")
-        made = _equivalent(labels, shift, claim.tolerance + reported.half_width)
+        return _matches(claim, reported, group[0])
     else:
         assert isinstance(claim, Ratio)
         return _ratio(claim, group)
     by_seed = isinstance(claim, Difference | Equal) and claim.paired
     made = replace(made, found=f"{made.found} seed by seed") if by_seed else made
     return replace(made, lopsided=len(group) == 1)
+
+
+def _matches(claim: Matches, reported: Value, filled: Filled) -> Trial:
+    """A cell that no seed moves is compared without statistics, its own rounding error allowed."""
+    shift = one_sample(list(filled.samples.values()), reported.value)
+    tolerance, parts = reported.allowed(claim.tolerance)
+    if filled.certain:
+        shift, tolerance = replace(shift, certain=True), tolerance * (1 + _ROUNDING)
+    told = f" (the authors' later code: {reported.later.value.text})" if reported.later else ""
+    labels = _labels((filled,), f" against reported {reported}{told}")
+    made = _equivalent(labels, shift, tolerance)
+    asked = f"{made.asked} ({parts})" if "+" in parts else f"less than {parts}"
+    return replace(made, asked=asked, lopsided=not filled.certain)
 
 
 def _labels(

@@ -15,6 +15,7 @@ from ppr.commands import command_line
 from ppr.config.code import where
 from ppr.papers.cells import Filled, Results, cells
 from ppr.papers.comparisons import leaders
+from ppr.papers.reported import readings
 from ppr.papers.schema import Paper
 from ppr.papers.table_schema import Best, Settings, Table
 from ppr.results.metrics import flatten
@@ -105,11 +106,8 @@ def _interval(filled: Filled) -> str:
 
 
 def reported(filled: Filled) -> str:
-    value, places = filled.cell.reported, filled.cell.table.places
-    if value is None:
-        return ""
-    spread = f" ± {value.half_width:.{places}f}" if value.half_width else ""
-    return f"{value.value:.{places}f}{spread}"
+    """As the source prints it."""
+    return str(filled.cell.reported or "")
 
 
 def difference(filled: Filled) -> str:
@@ -158,6 +156,7 @@ def notes(sheet: Sheet) -> Iterator[str]:
             )
         elif table.reported.selection:
             yield f"Reported values are of the {table.reported.selection}."
+        yield from readings(table.reported)
     yield from _older(sheet)
     for filled in sheet.cells:
         for note in filled.notes:

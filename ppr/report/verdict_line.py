@@ -58,13 +58,13 @@ def _cells_of(
 
 
 def _tolerance(paper: Paper, filled: Filled) -> float | None:
-    """That of the `matches` claim about the cell, with the paper's own half-width."""
+    """That of the `matches` claim about the cell, with how the value was read and its interval."""
     value = filled.cell.reported
     for claim in paper.claims.values():
         if isinstance(claim, Matches) and value is not None:
             places = [cell.place for text in claim.cells for cell in refer(paper, text)]
             if filled.cell.place in places:
-                return claim.tolerance + value.half_width
+                return value.allowed(claim.tolerance)[0]
     return None
 
 

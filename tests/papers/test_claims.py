@@ -403,7 +403,7 @@ NULLS: dict[str, tuple[dict[str, object], dict[str, float]]] = {
         {"test": "equal", "cells": ["t.A.x", "t.B.x"], "tolerance": 4},
         {"a_x": 5, "b_x": 1},
     ),
-    "matches": ({"test": "matches", "cells": ["t.A"], "tolerance": 4}, {"a_x": 14}),
+    "matches": ({"test": "matches", "cells": ["t.A"], "tolerance": 4}, {"a_x": 14.5}),
     "monotone": (
         {"test": "monotone", "cells": ["t.A.x", "t.B.x", "t.C.1.x"]},
         {"a_x": 1, "b_x": 9, "c_x": 9},
