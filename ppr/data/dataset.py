@@ -52,6 +52,16 @@ class Dataset:
     digest: str
     extra: Mapping[str, Any] = field(default_factory=dict)
 
+    def counts(self) -> dict[str, Any]:
+        """What a run's summary says of its data: which, and the samples of each split."""
+        return {
+            "name": self.name,
+            "digest": self.digest,
+            "train": len(self.train),
+            "validation": len(self.validation) if self.validation else 0,
+            "test": len(self.test),
+        }
+
 
 def assemble(
     card: Card,

@@ -80,7 +80,7 @@ class Training:
             untrained=self.untrained,
             best=best,
             protocol=_protocol(task, bench, loop),
-            data=_data(bench),
+            data=bench.dataset.counts(),
             cost=_cost(task, bench, loop),
         )
 
@@ -237,17 +237,6 @@ def _parts(task: Learner, bench: Bench) -> dict[str, Any]:
         of = f"{together} devices" if together > 1 else "one device" if devices > 1 else "the batch"
         found["batch statistics over"] = f"{seen * together} samples of {of}"
     return found
-
-
-def _data(bench: Bench) -> dict[str, Any]:
-    data = bench.dataset
-    return {
-        "name": data.name,
-        "digest": data.digest,
-        "train": len(data.train),
-        "validation": len(data.validation) if data.validation else 0,
-        "test": len(data.test),
-    }
 
 
 def _cost(task: Learner, bench: Bench, loop: Loop) -> Mapping[str, Any]:

@@ -14,7 +14,6 @@ from dataclasses import replace
 from typing import Literal
 
 from ppr.config.inputs import input_config
-from ppr.data.dataset import Dataset
 from ppr.engine.bench import Bench, Outcome
 from ppr.engine.train import evaluate
 from ppr.engine.trained import trained
@@ -73,19 +72,9 @@ class Evaluate:
                     if hasattr(evaluator, "protocol")
                 },
             },
-            data=_data(shown),
+            data=shown.counts(),
         )
 
     def check(self) -> None:
         """Build the evaluators: what they measure is another run's."""
         self.bench.evaluators()
-
-
-def _data(data: Dataset) -> dict[str, object]:
-    return {
-        "name": data.name,
-        "digest": data.digest,
-        "train": len(data.train),
-        "validation": len(data.validation) if data.validation else 0,
-        "test": len(data.test),
-    }

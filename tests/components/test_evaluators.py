@@ -13,16 +13,12 @@ import torch
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score
-from sklearn.neighbors import KNeighborsClassifier
-from subjects import build, clusters, make_dataset, make_subject, of_tensors, plain
+from subjects import build, make_dataset, make_subject, of_tensors, plain
 from torch import Tensor, nn
 
 from ppr import registry
 from ppr.data.dataset import Dataset, Split
-from ppr.engine.subject import Subject
 from ppr.errors import BadRequest, RunFailed
-from ppr.evaluators.calibration.calibration import expected_error
 
 TESTS = Path(__file__).parents[1]
 CONFIGS = Path(__file__).parents[2] / "configs" / "evaluator"
@@ -233,72 +229,6 @@ def test_encoder_must_make_one_row_a_sample() -> None:
         make_subject(encoder=nn.Identity()).features("test")
 
 
-# --- k-NN -------------------------------------------------------------------------------------
-
-
-def knn_votes(
-    query: np.ndarray, bank: np.ndarray, labels: np.ndarray, k: int, temperature: float
-) -> np.ndarray:
-    """The equation, one neighbour at a time, in float64."""
-    similarity = [float(query @ b / (np.linalg.norm(query) * np.linalg.norm(b))) for b in bank]
-    votes = np.zeros(labels.max() + 1)
-    for i in sorted(range(len(bank)), key=lambda i: -similarity[i])[:k]:
-        votes[labels[i]] += math.exp(similarity[i] / temperature)
-    return votes
-
-
-@pytest.mark.parametrize(("k", "temperature"), [(1, 0.07), (5, 0.07), (20, 0.5), (70, 1.0)])
-def test_knn_is_the_brute_force_loop(k: int, temperature: float, monkeypatch: Any) -> None:
-    monkeypatch.setattr(
-        "ppr.evaluators.representation.knn.SIMILARITIES_AT_ONCE", 700
-    )  # several chunks
-    train, test = clusters(1, 70), clusters(2, 64)
-    metrics = build("knn", k=k, temperature=temperature)(of_tensors(train, test))
-    bank, labels = train[0].double().numpy(), train[1].numpy()
-    top1 = top5 = 0
-    for query, target in zip(test[0].double().numpy(), test[1].numpy(), strict=True):
-        order = np.argsort(-knn_votes(query, bank, labels, k, temperature), kind="stable")
-        top1 += order[0] == target
-        top5 += target in order[:5]
-    assert metrics["top1"] == pytest.approx(top1 / 64)
-    if k == 70:
-        assert metrics["top5"] == pytest.approx(top5 / 64)
-    assert ("top5" in metrics) == (k >= 5)
-
-
-def test_hot_knn_is_scikit_learns_uniform_vote() -> None:
-    train, test = clusters(1, 140), clusters(2, 200)
-    metrics = build("knn", k=9, temperature=1e6)(of_tensors(train, test))
-    model = KNeighborsClassifier(9, metric="cosine", weights="uniform").fit(*train)
-    share = model.predict_proba(test[0])
-    ties = np.sort(share, axis=1)[:, -1] - np.sort(share, axis=1)[:, -2] < 1e-9
-    agreed = (model.predict(test[0]) == test[1].numpy())[~ties].sum() / 200
-    assert agreed <= metrics["top1"] <= agreed + ties.mean()
-
-
-def test_cold_knn_is_the_nearest_neighbour_and_does_not_overflow() -> None:
-    train, test = clusters(1, 70), clusters(2, 70)
-    nearest = build("knn", k=1)(of_tensors(train, test))["top1"]
-    assert build("knn", k=70, temperature=1e-6)(of_tensors(train, test))["top1"] == nearest
-
-
-@settings(max_examples=25, deadline=None)
-@given(scale=st.floats(1e-3, 1e3), seed=st.integers(0, 100))
-def test_knn_ignores_the_length_of_features(scale: float, seed: int) -> None:
-    train, test = clusters(seed, 70), clusters(seed + 1, 35)
-    longer = of_tensors((train[0] * scale, train[1]), (test[0] * scale, test[1]))
-    knn = build("knn", k=1)
-    assert knn(longer)["top1"] == pytest.approx(knn(of_tensors(train, test))["top1"], abs=0.03)
-
-
-def test_k_above_the_training_samples_is_refused() -> None:
-    with pytest.raises(BadRequest, match=r"^evaluator\.knn\.k=141: must be at most 140"):
-        build("knn", k=141)(make_subject())
-
-
-# --- classifier and calibration ---------------------------------------------------------------
-
-
 @pytest.mark.parametrize("name", [n for n in ROWS if build(n, **ROWS[n][0]).needs == "logits"])
 def test_evaluators_of_logits_refuse_an_encoder_without_classifier(name: str) -> None:
     with pytest.raises(BadRequest, match=rf"^evaluator\.{name}: needs a classifier"):
@@ -309,130 +239,6 @@ def test_evaluators_of_logits_refuse_an_encoder_without_classifier(name: str) ->
 def test_evaluators_of_features_need_no_classifier(name: str) -> None:
     with_one = build(name, **ROWS[name][0])(make_subject())
     assert build(name, **ROWS[name][0])(make_subject(classifier=None)) == with_one
-
-
-@pytest.mark.parametrize("classes", [2, 5, 6, 40])
-def test_accuracies_are_the_loop_over_sorted_scores(classes: int) -> None:
-    split = clusters(1, 400, classes=classes, width=classes)
-    metrics = build("classifier")(of_tensors(split, split))
-    assert set(metrics) == ({"top1", "top5"} if classes > 5 else {"top1"})
-    for name, value in metrics.items():
-        best = split[0].argsort(1, descending=True)[:, : int(name[3:])].tolist()
-        hits = [target in row for row, target in zip(best, split[1].tolist(), strict=True)]
-        assert value == pytest.approx(sum(hits) / len(hits))
-
-
-@pytest.mark.parametrize("bins", [1, 10, 15])
-@pytest.mark.parametrize("sharpness", [0.3, 3.0, 60.0])  # the last makes probabilities of exactly 1
-def test_calibration_is_the_brute_force_loop(bins: int, sharpness: float) -> None:
-    logits, targets = clusters(1, 300, classes=7, width=7)
-    logits = logits * sharpness
-    split = (logits, targets)
-    metrics = build("calibration", bins=bins)(of_tensors(split, split))
-    inside: list[list[tuple[float, bool]]] = [[] for _ in range(bins)]
-    nll = 0.0
-    for row, target in zip(logits.double().tolist(), targets.tolist(), strict=True):
-        total = math.fsum(math.exp(x - max(row)) for x in row)
-        probabilities = [math.exp(x - max(row)) / total for x in row]
-        top = max(probabilities)
-        bin_ = min(math.ceil(top * bins) - 1, bins - 1)
-        inside[bin_].append((top, probabilities.index(top) == target))
-        nll -= (row[target] - max(row) - math.log(total)) / 300
-    gaps = [
-        abs(sum(p for p, _ in members) - sum(right for _, right in members)) for members in inside
-    ]
-    assert metrics["ece"] == pytest.approx(sum(gaps) / 300, abs=1e-5)
-    assert metrics["nll"] == pytest.approx(nll, rel=1e-5)
-    if sharpness == 60.0:
-        assert (logits.softmax(1).max(1).values == 1).any()
-
-
-def test_constant_logits_are_calibrated_to_chance() -> None:
-    split = torch.zeros(70, 7), torch.arange(70) % 7
-    metrics = build("calibration")(of_tensors(split, split))
-    assert metrics["ece"] == pytest.approx(0, abs=1e-6)
-    assert metrics["nll"] == pytest.approx(math.log(7), rel=1e-6)
-
-
-@pytest.mark.parametrize("bins", [1, 2, 7, 15])
-def test_bins_hold_their_lower_edge(bins: int) -> None:
-    """Confidences on, just below and just above every edge, against numpy's histogram of them."""
-    edges = torch.linspace(0, 1, bins + 1).numpy()
-    beside = [np.nextafter(edges[1:], np.float32(0)), np.nextafter(edges[:-1], np.float32(1))]
-    confidence = np.concatenate([edges, *beside])
-    right = (np.arange(len(confidence)) % 3 == 0).astype(np.float32)
-    sums = [
-        np.histogram(confidence, edges, weights=each)[0].astype(np.float64)
-        for each in (confidence, right)
-    ]
-    expected = np.abs(sums[0] - sums[1]).sum() / len(confidence)
-    found = expected_error(torch.from_numpy(confidence), torch.from_numpy(right), bins)
-    assert found == pytest.approx(expected, abs=1e-6)
-
-
-def test_probability_one_shares_the_last_bin() -> None:
-    """One sample certain and wrong, one at 0.95 and right: |1.95 - 1| / 2 if they share a bin."""
-    logits = torch.tensor([[100.0, 0.0], [math.log(0.05), math.log(0.95)]])
-    split = logits, torch.tensor([1, 1])
-    assert build("calibration", bins=10)(of_tensors(split, split))["ece"] == pytest.approx(0.475)
-
-
-# --- detection ---------------------------------------------------------------------------------
-
-
-def detector(seed: int, samples: int = 300, imbalance: int = 20) -> Subject:
-    """Logits of a background, 0, and two kinds of foreground, some of them confident."""
-    random = torch.Generator().manual_seed(seed)
-    target = (torch.arange(samples) % imbalance == 0) * (1 + torch.arange(samples) % 2)
-    logits = 2 * torch.randn(samples, 3, generator=random) + torch.tensor([3.0, 0.0, 0.0])
-    logits[torch.arange(samples), target] += 1.5
-    return of_tensors((logits, target), (logits, target))
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_average_precision_is_sklearns_of_any_foreground(seed: int) -> None:
-    subject = detector(seed)
-    logits, target = subject.logits("test")
-    scores = torch.logsumexp(logits[:, 1:].double(), 1) - logits[:, 0]
-    expected = average_precision_score((target > 0).numpy(), scores.numpy())
-    assert build("average_precision")(subject)["ap"] == pytest.approx(expected, abs=1e-6)
-
-
-def test_average_precision_is_its_sum() -> None:
-    """Ranked foreground, background, foreground: 1/2 at precision 1, 1/2 at precision 2/3."""
-    logits = torch.tensor([[0.0, 3.0], [0.0, 2.0], [0.0, 1.0], [0.0, 0.0]])
-    subject = of_tensors((logits, torch.tensor([1, 0, 1, 0])), (logits, torch.tensor([1, 0, 1, 0])))
-    assert build("average_precision")(subject)["ap"] == pytest.approx(0.5 + 0.5 * 2 / 3)
-
-
-@pytest.mark.parametrize("gamma", [0.0, 2.0])
-@pytest.mark.parametrize("threshold", [0.5, 0.9])
-def test_easy_negatives_are_a_loop_over_the_background(threshold: float, gamma: float) -> None:
-    subject = detector(1)
-    logits, target = subject.logits("test")
-    lost = {"share_ce": [0.0, 0.0], "share_focal": [0.0, 0.0]}
-    easy = background = 0
-    for row, label in zip(logits.tolist(), target.tolist(), strict=True):
-        if label == 0:
-            p = math.exp(row[0]) / sum(math.exp(value) for value in row)
-            background += 1
-            easy += p > threshold
-            for name, weight in (("share_ce", 1.0), ("share_focal", (1 - p) ** gamma)):
-                lost[name][0] += -weight * math.log(p) * (p > threshold)
-                lost[name][1] += -weight * math.log(p)
-    expected = {name: part / whole for name, (part, whole) in lost.items()}
-    found = build("easy_negatives", threshold=threshold, gamma=gamma)(subject)
-    assert 0 < expected["share_focal"] < 1
-    assert found == pytest.approx(expected | {"easy": easy / background}, rel=1e-6)
-
-
-def test_detection_needs_both_sides() -> None:
-    logits = torch.zeros(4, 2)
-    train = logits, torch.tensor([0, 1, 0, 1])
-    for name, label in (("average_precision", 0), ("easy_negatives", 1)):
-        subject = of_tensors(train, (logits, torch.full((4,), label)))
-        with pytest.raises(BadRequest, match=f"evaluator.{name}: the test split has no"):
-            build(name)(subject)
 
 
 # --- splits with next to nothing in them ------------------------------------------------------
