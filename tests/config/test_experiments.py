@@ -10,7 +10,7 @@ from __future__ import annotations
 import pytest
 
 from ppr.cli.check import check_experiment
-from ppr.config import places, usage
+from ppr.config import bodies, places, usage
 from ppr.config.compose import compose
 
 EXPERIMENTS = places.config_files("experiment")
@@ -37,15 +37,28 @@ def pairings(name: str) -> set[Pair]:
     }
 
 
+def scale(name: str) -> str | None:
+    """What an experiment, or the last that it starts from and that says so, has as its scale."""
+    said = bodies.option_body(f"experiment/{name}").get("scale")
+    parents, _ = bodies.defaults(f"experiment/{name}")
+    return said or next(filter(None, map(scale, reversed(parents))), None)
+
+
 def covering() -> list[str]:
-    """Experiments that together have every pairing: the one with most new ones first."""
+    """Experiments that together have every pairing: the one with most new ones first.
+
+    A step of one at paper scale takes as long as dozens at desk scale: they have what is left.
+    """
     held = {name: pairings(name) for name in EXPERIMENTS}
     left = set().union(*held.values())
     found = []
-    while left:
-        best = max(sorted(held), key=lambda name: len(held[name] & left))
-        found.append(best)
-        left -= held[best]
+    for dear in (False, True):
+        pool = [name for name in sorted(held) if (scale(name) == "paper") <= dear]
+        while best := max(pool, key=lambda name: len(held[name] & left), default=None):
+            if not held[best] & left:
+                break
+            found.append(best)
+            left -= held[best]
     return sorted(found)
 
 
