@@ -1,106 +1,168 @@
-"""What the suite takes with many papers: pytest on a copy of this tree with generated ones in it.
+"""What the suite takes with all papers in: pytest on a copy of this tree in which each has tables.
 
-    python benchmarks/suite.py [--papers 323] [--experiments 4] [arguments of pytest]
+    python benchmarks/suite.py [--papers 323] [--into DIR] [arguments of pytest]
 
-Each generated paper has one table, of variations of one shipped experiment, and every third a loss
-file of its own with its reference test, copied under a new name. Their texts are those of a shipped
-paper. The copy is a folder that is removed at the end; tests that count what ships may fail there.
+A paper of the catalogue without tables gets those of one that has them, each in turn: its tables,
+claims, index and records; every experiment behind its cells, under a new name; the loss or study
+that is its own, with YAML and reference test, under a new name and named by those experiments; and
+its share of the family's test files. A test that counts what ships, or looks for a name where a
+copy has another, may fail there: the time is what is asked.
+
+The copy is a folder that is removed at the end; with `--into` it is made there and stays, and is
+used again as it is if it is there already.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from ppr import registry
-from ppr.config import usage
+from ppr.config.compose import compose
 from ppr.config.places import config_files
+from ppr.papers.cells import cells
+from ppr.papers.files import read
 
 ROOT = Path(__file__).parents[1]
-TEXTS = "supcon"
+REFERENCE = ("title", "year", "family")
+COPIED = {"loss": "losses", "task": "studies"}
+"""Kinds of which a paper has one of its own, and their rooms: of tasks, the studies."""
 
 
-def copy_tree(to: Path) -> None:
-    """The files that git knows, as they stand here."""
+class Original:
+    """A paper with tables, and what is copied with it."""
+
+    def __init__(self, slug: str, path: Path) -> None:
+        self.path = path
+        self.records = ROOT / "results" / f"{slug}.jsonl"
+        self.experiments: dict[str, Path] = {}
+        self.components: set[tuple[str, str]] = set()
+        tables = read(path).tables
+        asked = {cell.overrides for name, table in tables.items() for cell in cells(name, table)}
+        for words in asked:
+            config = compose(words)
+            files = [Path(file) for group, file in config.sources if group == "experiment"]
+            self.experiments |= {file.stem: file for file in files}
+            for kind, room in COPIED.items():
+                name = (config.values.get(kind) or {}).get("name")
+                if name and registry.find(kind, name).is_relative_to(ROOT / "ppr" / room):
+                    self.components.add((kind, name))
+
+
+def reference_test(kind: str, source: Path) -> Path | None:
+    """The test of a loss; a study has a file of its own among the family's."""
+    return ROOT / "tests" / source.parent.name / "losses" / source.name if kind == "loss" else None
+
+
+def own_components(originals: list[Original]) -> None:
+    """Leaves each the components that no other paper has, losses with their reference test."""
+    papers = Counter(part for each in originals for part in each.components)
+    for each in originals:
+        each.components = {
+            (kind, name)
+            for kind, name in each.components
+            if papers[kind, name] == 1
+            and (
+                (test := reference_test(kind, registry.find(kind, name))) is None or test.is_file()
+            )
+            and name in config_files(kind)
+        }
+
+
+def rename(text: str, original: Original, end: str) -> str:
+    """Experiments and own components that a text of YAML names, under their new names."""
+    names = "|".join(map(re.escape, original.experiments))
+    # A row's whole name in place of ${row} is renamed in the row; one made of parts, at its end.
+    made = r"(?:[^\s'\"]+\$\{|\$\{\w+\}[^\s'\"])[^\s'\"]*"
+    rules = {
+        rf"(?m)\b(experiment=(?:(?:{names})\b|{made}))": rf"\1{end}",
+        rf"(?m)^((?!.*override /).*(?:- |: ))({names})(?=[\s,}}]|$)": rf"\1\2{end}",
+    }
+    for kind, name in original.components:
+        rules[rf"(\b{kind}=|/{kind}: ){name}\b"] = rf"\1{name}{end}"
+    for pattern, new in rules.items():
+        text = re.sub(pattern, new, text)
+    return text
+
+
+def write(tree: Path, file: Path, end: str, text: str) -> None:
+    """Beside the copy of a file of this tree, under its name with an ending."""
+    place = tree / file.relative_to(ROOT)
+    place.with_name(f"{place.stem}{end}{place.suffix}").write_text(text)
+
+
+def give_tables(tree: Path, bare: Path, original: Original, end: str) -> None:
+    """The paper in a file without tables gets those of another, and all that is behind them."""
+    for file in original.experiments.values():
+        write(tree, file, end, rename(file.read_text(), original, end))
+    for kind, name in original.components:
+        source, option = registry.find(kind, name), config_files(kind).get(name)
+        write(tree, source, end, source.read_text())
+        if option:
+            text = option.read_text().replace(f"name: {name}", f"name: {name}{end}")
+            write(tree, option, end, text)
+        if test := reference_test(kind, source):
+            write(tree, test, end, test.read_text().replace(f"`{name}`", f"`{name}{end}`"))
+    own: dict[str, Any] = yaml.safe_load(bare.read_text())
+    body: dict[str, Any] = yaml.safe_load(rename(original.path.read_text(), original, end))
+    head = {key: own[key] for key in REFERENCE}
+    text = yaml.safe_dump(head | {k: v for k, v in body.items() if k not in head}, sort_keys=False,
+                          width=95, allow_unicode=True)  # fmt: skip
+    (tree / bare.relative_to(ROOT)).write_text(text)
+    if original.records.is_file():
+        shutil.copy(original.records, tree / "results" / f"{bare.stem}.jsonl")
+
+
+def grow(tree: Path, papers: int) -> None:
+    """A copy of this tree, with tables in as many papers."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
     for name in filter(None, listed.stdout.decode().split("\0")):
-        target = to / name
+        target = tree / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, target)
-
-
-def paired_losses() -> dict[str, tuple[Path, Path]]:
-    """Loss -> source and reference test, of losses with both and no field to set."""
-    found = {}
-    for source in sorted((ROOT / "ppr" / "losses").glob("*/[a-z]*.py")):
-        family = source.parent.name
-        test = ROOT / "tests" / family / "losses" / source.name
-        needs = any(f.required for f in registry.describe("loss", source.stem).fields.values())
-        if test.is_file() and not needs:
-            found[source.stem] = (source.relative_to(ROOT), test.relative_to(ROOT))
-    return found
-
-
-def add_loss(tree: Path, loss: str, name: str) -> None:
-    for file in paired_losses()[loss]:
-        text = (ROOT / file).read_text()
-        (tree / file).with_name(f"{name}.py").write_text(text.replace(f"`{loss}`", f"`{name}`"))
-
-
-def add_paper(tree: Path, name: str, base: str, experiments: int, loss: str | None) -> None:
-    """A paper with one table, whose cells are `experiments` variations of the experiment `base`."""
-    names = [f"{name}_{i}" for i in range(experiments)]
-    for seed, experiment in enumerate(names):
-        defaults: list[object] = [base]
-        if loss is not None and seed == 0:
-            defaults.append({"override /loss": loss})
-        body = yaml.safe_dump({"defaults": [*defaults, "_self_"], "seed": seed})
-        where = tree / "configs" / "experiment" / "contrastive" / f"{experiment}.yaml"
-        where.write_text(f"# @package _global_\n# Generated: a variation of {base}.\n{body}")
-    shipped = yaml.safe_load(config_files("paper")[TEXTS].read_text())
-    kept = {key: text for key, text in shipped.items() if key not in {"tables", "claims"}}
-    table = {
-        "title": "Generated", "scale": "desk", "settings": "none", "metric": "classifier/top1",
-        "rows": {f"Row {i}": experiment for i, experiment in enumerate(names)},
-        "columns": {"Value": ""}, "cell": "experiment=${row}", "seeds": 3,
-    }  # fmt: skip
-    paper = kept | {"title": name, "tables": {"generated": table}}
-    folder = tree / "configs" / "paper" / "contrastive"
-    (folder / f"{name}.yaml").write_text(yaml.safe_dump(paper, sort_keys=False))
+    full = {slug: p for slug, p in config_files("paper").items() if "\ntables:" in p.read_text()}
+    bare = [path for slug, path in config_files("paper").items() if slug not in full]
+    # Not one whose columns hold the end of an experiment's name and more words after it.
+    originals = [Original(slug, p) for slug, p in full.items() if slug != "scl_relu_symmetry"]
+    own_components(originals)
+    turn = cycle(originals)
+    for number, path in enumerate(bare[: papers - len(full)]):
+        give_tables(tree, path, next(turn), f"_g{number}")
+    families = {path.parent.name for path in full.values()}
+    tests = [t for t in sorted((ROOT / "tests").rglob("test_*.py")) if t.parent.name in families]
+    wanted = round(len(tests) * (papers - len(full)) / len(full))
+    for number, test in zip(range(wanted), cycle(tests), strict=False):
+        write(tree, test, f"_g{number}", test.read_text())
+    environment = os.environ | {"PYTHONPATH": str(tree)}
+    index = [sys.executable, "scripts/index_cells.py"]
+    subprocess.run(index, cwd=tree, env=environment, check=True)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--papers", type=int, default=323, help="with those that ship")
-    parser.add_argument("--experiments", type=int, default=4, help="of each generated paper")
+    parser.add_argument("--papers", type=int, default=323, help="with tables, the shipped included")
+    parser.add_argument("--into", type=Path, help="a folder to keep the tree in")
     given, words = parser.parse_known_args()
-    chosen = usage.choices_by_experiment()
-    own_losses = paired_losses()
-    bases = cycle(name for name in chosen if chosen[name].get("loss", [""])[0] in own_losses)
-    shipped = sum("\ntables:" in file.read_text() for file in config_files("paper").values())
     with tempfile.TemporaryDirectory() as folder:
-        tree = Path(folder) / "tree"
-        copy_tree(tree)
-        for i in range(given.papers - shipped):
-            base, name = next(bases), f"generated_{i}"
-            if i % 3 == 0:
-                add_loss(tree, chosen[base]["loss"][0], f"{name}_loss")
-            add_paper(tree, name, base, given.experiments, f"{name}_loss" if i % 3 == 0 else None)
-        environment = os.environ | {"PYTHONPATH": str(tree)}
-        index = [sys.executable, "scripts/index_cells.py"]
-        subprocess.run(index, cwd=tree, env=environment, check=True)
+        tree = (given.into or Path(folder) / "tree").resolve()
+        if not tree.exists():
+            grow(tree, given.papers)
         start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         command = [sys.executable, "-m", "pytest", *words]
+        environment = os.environ | {"PYTHONPATH": str(tree)}
         done = subprocess.run(command, cwd=tree, env=environment, check=False)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
