@@ -4,7 +4,8 @@
 
 over the pattern of all edges and a loop at each node, with m 1 where an edge is kept and 0 where a
 view drops it; loops are always kept. A dropped edge stays in the pattern, so that every view of a
-graph has the same shapes, which nothing has to read back from the device.
+graph has the same shapes, which nothing has to read back from the device: torch_geometric's
+`dropout_edge` makes a shorter list, and there is no other part of it that this would use.
 
 Kipf and Welling, "Semi-Supervised Classification with Graph Convolutional Networks", ICLR 2017,
 arXiv:1609.02907. Where a view has an edge one way only, d_i counts the edges into i, as

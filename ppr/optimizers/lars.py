@@ -14,6 +14,9 @@ parameters with at most one dimension have neither weight decay nor scaling (q_t
 list excludes them from both there, and in main.py of
 https://github.com/facebookresearch/barlowtwins. The norms are right for a d_t of any length (see
 norms.py): lr * q_t * d_t is lr * trust * |w_t| long.
+
+Not timm's Lars, which is another method: its rate is applied after the momentum, its q_t has
+|g_t| + weight_decay * |w_t| in place of |d_t|, and it leaves out no parameter by itself.
 """
 
 from __future__ import annotations

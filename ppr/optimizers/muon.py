@@ -13,8 +13,9 @@ the Frobenius norm and iterates X <- a X + (b A + c A A) X, A = X X^T, in bfloat
 [m, n], s = sqrt(max(1, m / n)) (`scale: original`), or 0.2 * sqrt(max(m, n)), which gives the
 updates AdamW's size so that its learning rates can be used (`match_rms_adamw`:
 https://arxiv.org/abs/2502.16982). These are torch.optim.Muon's equations and, to the
-bit, its results; but that class takes no convolutions. In muon.py, s is 1 for a convolution with
-a square kernel (it is computed from the kernel's sides); here it follows the matrix.
+bit, its results; but that class takes no convolutions (timm's takes them; timm is an extra). In
+muon.py, s is 1 for a convolution with a square kernel (it is computed from the kernel's sides);
+here it follows the matrix.
 
 Hidden weights are those of linear and convolutional layers, but for the first and the last such
 layer of the model (input and output), as the README of KellerJordan/Muon advises.

@@ -2,7 +2,8 @@
 
 It opens from disk and asks the network for nothing: every page holds its own style, and a content
 security policy allows that style and the scoreboard's one script by their hashes, and nothing else.
-All that comes from data goes through Jinja's autoescape.
+All that comes from data goes through Jinja's autoescape. No site generator (MkDocs, Sphinx) is in
+it: those make pages of texts, which link to shared files; these are made of records.
 """
 
 from __future__ import annotations

@@ -19,6 +19,9 @@ the samples are numbered.
 Metrics, fractions of 1: `recall1`, `recall5`, `map`, `map_r`. And `spread`, the mean distance of
 two samples, of vectors as they are: near 0 the embedding has collapsed.
 
+Not by torchmetrics, which goes through the queries one by one, or pytorch-metric-learning, which
+finds neighbours with faiss; neither says how it ranks equal distances.
+
 Raises BadRequest if no class has two samples, RunFailed on NaN or infinite vectors.
 """
 
