@@ -105,6 +105,8 @@ def standing(path: Path, results: Results) -> tuple[Standing, list[str]]:
         for cell in cells(name, table)
         for word in cell.overrides
     ]
+    for each in (*paper.tables.values(), *paper.claims.values()):
+        words += [word for text in each.universes.named.values() for word in text.split()]
     experiments = sorted({m[1] for word in words if (m := _EXPERIMENT.match(word))})
     filled, problems = fill_tables(paper, results)
     ready = {paper.tables[name].scale for name in filled}

@@ -80,6 +80,8 @@ class Multiverse:
         known = self.robustness(outcome)
         if known == "fragile":
             return f"fragile: {', '.join(self.turned(outcome))}"
-        if known == "robust" or not self.counted:
+        if known == "robust":
             return known
+        if not self.counted:
+            return ""
         return f"universes: {len(self.run)} of {len(self.counted)} run"

@@ -26,10 +26,19 @@ from ppr.papers.board import standing as work_out
 from ppr.papers.cells import Resolve, Results
 from ppr.papers.claim_schema import KINDS
 from ppr.papers.files import Reference, read, references
-from ppr.papers.kinds import UNTUNED, added, is_untuned, named, others, sentences
+from ppr.papers.kinds import (
+    UNTUNED,
+    added,
+    is_untuned,
+    multiverse,
+    named,
+    others,
+    robustness,
+    sentences,
+)
 from ppr.papers.table_schema import SCALES
 from ppr.papers.verdict import OUTCOMES
-from ppr.report import scoreboard, sheet, site_chart
+from ppr.report import scoreboard, sheet, site_chart, specification
 from ppr.report.site_paper import (
     PaperView,
     TableView,
@@ -170,6 +179,10 @@ class _Site:
             "is_untuned": is_untuned,
             "sentences": sentences,
             "added": added,
+            "multiverse": multiverse,
+            "robustness": robustness,
+            "curve_of": specification.curve,
+            "number": specification.number,
             "others": others,
             "left": site_chart.LEFT,
             "top_room": site_chart.TOP,

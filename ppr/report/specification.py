@@ -52,6 +52,11 @@ class Curve:
     missing: list[str]
     off: list[str]
 
+    def at(self, value: float) -> float:
+        """Where a value lies within the span: 0 at its left end, 1 at its right."""
+        low, high = self.span
+        return (value - low) / (high - low)
+
     @property
     def span(self) -> tuple[float, float]:
         """The effects' range, 0 within it, with room for the intervals up to twice as wide.
@@ -92,7 +97,7 @@ def lines(curve: Curve) -> Iterator[str]:
     yield f"{curve.claim}: {curve.told}" if curve.told else f"{curve.claim}:"
     yield f"specification curve: effect{unit}, in the direction claimed where above 0"
     names = max(len(spec.name) for spec in curve.specs)
-    texts = [_number(spec.effect) for spec in curve.specs]
+    texts = [number(spec.effect) for spec in curve.specs]
     width = max(map(len, texts))
     for spec, text in zip(curve.specs, texts, strict=True):
         says = "" if spec.says == spec.name else f"  {spec.says}"
@@ -103,7 +108,8 @@ def lines(curve: Curve) -> Iterator[str]:
         yield f"  not asked: {each}"
 
 
-def _number(effect: Effect) -> str:
+def number(effect: Effect) -> str:
+    """`+0.63 ± 0.17`; without its interval where there is none."""
     if effect.half_width is None:
         return f"{effect.estimate:+.4g}"
     return f"{effect.estimate:+.3g} ± {effect.half_width:.2g}"
@@ -111,10 +117,8 @@ def _number(effect: Effect) -> str:
 
 def _bar(curve: Curve, spec: Spec) -> str:
     """`──────●────`, with a bar at 0; an end that lies outside is an arrow."""
-    low, high = curve.span
-    at = [round((x - low) / (high - low) * (_BAR - 1)) for x in (*spec.ends, 0.0)]
-    left, right, zero = (min(max(x, 0), _BAR - 1) for x in at)
-    middle = round((spec.effect.estimate - low) / (high - low) * (_BAR - 1))
+    at = [round(curve.at(x) * (_BAR - 1)) for x in (*spec.ends, 0.0, spec.effect.estimate)]
+    left, right, zero, middle = (min(max(x, 0), _BAR - 1) for x in at)
     drawn = [" "] * _BAR
     drawn[zero] = "│"
     for x in range(left, right + 1):
