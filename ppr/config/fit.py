@@ -63,6 +63,7 @@ WORDS = {
     "item": "the item chosen",
     "groups": "the group of each sample",
     "stream": "a stream of tasks",
+    "tables": "published tables",
     "sample": "each sample",
     "position": "each position",
     "classes": "an output for each class",

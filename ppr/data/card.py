@@ -38,5 +38,6 @@ class Card:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     balanced: bool = False
+    digests: Mapping[str, str] = field(default_factory=dict)
     originals: Mapping[str, Original] = field(default_factory=dict)
     unpack: Callable[[Path, Mapping[str, Path]], None] | None = None

@@ -29,7 +29,7 @@ def check(source: Source, place: hub.Place) -> Iterator[Finding]:
     """Each check of the data set at `place`; decodes all of it, past the cache."""
     name = source.card.name
     try:
-        if place.files:
+        if place.files and not source.card.digests:  # which say more, and do not hang on a writer
             yield _hashes(name, place)
         if not isinstance(source, ArraySource):
             yield _loaded(source)
@@ -48,6 +48,9 @@ def check(source: Source, place: hub.Place) -> Iterator[Finding]:
 def _loaded(source: Source) -> Finding:
     """A data set that is drawn, or has more to a sample than a class: that it can be had."""
     data = source.load()
+    if source.card.digests:
+        rows = ", ".join(f"{count:,} {table}" for table, count in source.card.rows.items())
+        return Finding(source.card.name, "content", "ok", f"{rows}: as published")
     parts = {"train": data.train, "validation": data.validation, "test": data.test}
     detail = ", ".join(f"{len(part)} {name}" for name, part in parts.items() if part)
     return Finding(source.card.name, "splits", "ok", detail)

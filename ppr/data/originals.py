@@ -96,6 +96,26 @@ def unzip(archive: Path, names: Sequence[str], folder: Path) -> None:
                 (folder / name).write_bytes(opened.read(member))
 
 
+def gather(files: Mapping[Path, Mapping[str, str]], to: Path) -> None:
+    """CSV files with a head as one Parquet table, each with columns that hold one value all over.
+
+    Columns that some of the files lack are null there; a first column without a name, which is how
+    pandas writes row numbers, is left out.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from pyarrow import csv
+
+    parts = []
+    for file, values in files.items():
+        part = csv.read_csv(file)
+        part = part.drop_columns([""]) if "" in part.column_names else part
+        for at, (name, value) in enumerate(values.items()):
+            part = part.add_column(at, name, pa.array([value] * len(part), pa.string()))
+        parts.append(part)
+    pq.write_table(pa.concat_tables(parts, promote_options="permissive"), to)
+
+
 def table(
     text: bytes,
     to: Path,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +12,28 @@ from typing import Any
 from ppr.errors import RunFailed, choices
 
 
-def read_parquet(file: Path, columns: Sequence[str]) -> Any:
-    """The named columns of one Parquet file, as a pyarrow Table, read by Hugging Face `datasets`.
+def content_digest(table: Any) -> str:
+    """SHA-256 of what a pyarrow Table says, however a file of it is laid out.
+
+    That is of its column names, sorted, and of each row's values in their order, a JSON array a
+    line: the same for a Parquet file of any writer, version or compression. A whole number is
+    written without a dot, whether its column is of integers or not.
+    """
+    names = sorted(table.column_names)
+    seen = hashlib.sha256(f"{json.dumps(names)}\n".encode())
+    for batch in table.select(names).to_batches(max_chunksize=10_000):
+        columns = [_whole(column.to_pylist()) for column in batch.columns]
+        for row in zip(*columns, strict=True):
+            seen.update(f"{json.dumps(row, default=str)}\n".encode())
+    return seen.hexdigest()
+
+
+def _whole(values: list[Any]) -> list[Any]:
+    return [int(v) if isinstance(v, float) and v.is_integer() else v for v in values]
+
+
+def read_parquet(file: Path, columns: Sequence[str] | None = None) -> Any:
+    """One Parquet file's named columns, or all, as a pyarrow Table, by Hugging Face `datasets`.
 
     Streaming, because a plain `load_dataset` would write an Arrow copy of the file to the disk.
 
@@ -26,6 +48,7 @@ def read_parquet(file: Path, columns: Sequence[str]) -> Any:
     try:
         # the footer, written last, tells a torn file and a missing column before any data is read
         known = pq.read_schema(file).names
+        columns = known if columns is None else columns
         for column in columns:
             if column not in known:
                 raise RunFailed(f"{file}: no column {column!r}; {choices(column, known)}")
