@@ -81,9 +81,9 @@ def _of_a_paper(word: str, seen: Scan) -> Panel | specification.Curve | None:
     if not slash or slug not in find_all(folders(), {}):
         return None
     paper = load(slug, folders())
+    if name in paper.claims and (name not in paper.tables or not paper.tables[name].axis):
+        return _curve(word, paper, name, Results(resolve, seen))
     if name not in paper.tables:
-        if name in paper.claims:
-            return _curve(word, paper, name, Results(resolve, seen))
         known = [*paper.tables, *paper.claims]
         raise BadRequest(f"{word}: {slug} has no such table or claim; {choices(name, known)}")
     if paper.tables[name].axis is None:

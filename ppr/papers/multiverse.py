@@ -208,7 +208,7 @@ def _found(
 ) -> Specification:
     groups = [tuple(map(results.fill, group)) for group in universe.groups]
     every = {(f.experiment, f.variant): f for group in groups for f in group}
-    done = sum(len(f.samples.keys() & {*universe.seeds}) for f in every.values())
+    done = sum(len((f.samples.keys() | f.undefined) & {*universe.seeds}) for f in every.values())
     asked = len(every) * len(universe.seeds)
     kept = [tuple(_of(f, universe.seeds) for f in group) for group in groups]
     there = done >= asked and all(f.samples for group in kept for f in group)

@@ -81,6 +81,8 @@ def curve(paper: Paper, verdict: Verdict) -> Curve | None:
     specs.sort(key=lambda spec: (spec.effect.estimate, not spec.own))
     missing = [
         f"{each.name} ({each.done} of {each.asked} runs)"
+        if each.done < each.asked
+        else f"{each.name} (its runs have no such metric)"
         for each in found.counted
         if each.effect is None
     ]

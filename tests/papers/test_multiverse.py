@@ -14,14 +14,17 @@ from scipy import stats
 from signed import signed
 
 from ppr.errors import BadRequest
+from ppr.papers import cache
 from ppr.papers.cells import Results
 from ppr.papers.claims import judge
 from ppr.papers.defaults import Facts
+from ppr.papers.files import find_all, folders, read, reference
 from ppr.papers.kinds import described, tally
 from ppr.papers.multiverse import filled, universes
-from ppr.papers.plans import plan
+from ppr.papers.plans import plan, plans
 from ppr.papers.schema import Paper
 from ppr.papers.verdict import Verdict
+from ppr.papers.words import composed
 from ppr.report.specification import curve, lines, save
 from ppr.results.tree import Record, Scan
 
@@ -298,3 +301,19 @@ def test_the_curve_is_sorted_and_says_what_was_not_asked(tmp_path: Path) -> None
 
 def _percent(found: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
     return {name: [value / 100 for value in values] for name, values in found.items()}
+
+
+def test_each_finding_at_desk_scale_has_a_universe_or_says_why_not() -> None:
+    results = Results(cache.Variants(composed), Scan([], []))
+    bare = []
+    for path in find_all(folders()).values():
+        if not reference(path).has_tables:
+            continue
+        given = read(path)
+        for name, groups in plans(given).items():
+            claim, table = given.claims[name], groups[0][0].table
+            if claim.kind == "finding" and table.scale == "desk" and claim.test != "matches":
+                why = claim.universes.with_those_of(table.universes).none
+                if not why and not universes(given, name, groups, results):
+                    bare.append(f"{path.stem}: {name}")
+    assert not bare
