@@ -6,12 +6,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-import yaml
 
 from ppr import registry
-from ppr.config import places
+from ppr.config import places, usage
 from ppr.config.compose import compose, options
 from ppr.errors import BadRequest
+from ppr.papers.files import reference
 
 ROOT = Path(__file__).resolve().parents[2]
 MOST = 60
@@ -26,14 +26,14 @@ def test_no_folder_holds_more_files_than_a_reader_scrolls() -> None:
 
 def test_a_paper_stands_in_its_family() -> None:
     for path in places.config_files("paper").values():
-        assert yaml.safe_load(path.read_text(encoding="utf-8"))["family"] == path.parent.name
+        assert reference(path).family == path.parent.name
 
 
 @pytest.mark.parametrize("kind", ["loss", "dataset", "evaluator"])
 def test_an_option_stands_in_the_room_of_its_component(kind: str) -> None:
     for option, path in places.config_files(kind).items():
-        name = yaml.safe_load(path.read_text(encoding="utf-8"))["name"].split("/")[0]
-        assert registry.find(kind, name).parent.name == path.parent.name, option
+        component = usage.component_of(kind, option)
+        assert registry.find(kind, component).parent.name == path.parent.name, option
 
 
 @pytest.mark.parametrize("where", ["mine.yaml", "my_family/mine.yaml", "a/b/mine.yaml"])

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-import yaml
 from own_paper import TEXT, VARIANT, invoke, mine, resolve, sheet, write_run
 from own_paper_fixtures import own_papers, own_root  # noqa: F401
 
@@ -339,7 +338,7 @@ def test_every_format_renders_every_shipped_table() -> None:
         for found in sheets:
             text = formats.html_page(found) + formats.markdown(found) + formats.latex(found)
             assert found.paper.slug in text
-        assert len(yaml.safe_load(formats.as_json(sheets))["tables"]) == len(sheets)
+        assert len(json.loads(formats.as_json(sheets))["tables"]) == len(sheets)
         assert len(formats.as_csv(sheets).splitlines()) == 1 + sum(len(s.cells) for s in sheets)
 
 
