@@ -53,7 +53,7 @@ class Cell:
         where = f"{self.name}.{self.row}.{self.column}"
         return f"{where} in universe {self.universe}" if self.universe else where
 
-    @property
+    @cached_property  # asked for a dozen times a cell, and a shell's split is slow
     def overrides(self) -> tuple[str, ...]:
         own = shlex.split(self.table.overrides(self.row, self.column))
         said = {word.partition("=")[0] for word in self.extra}
