@@ -24,6 +24,7 @@ from ppr.papers.multiverse import filled, universes
 from ppr.papers.plans import plan, plans
 from ppr.papers.schema import Paper
 from ppr.papers.verdict import Verdict
+from ppr.papers.verify import check
 from ppr.papers.words import composed
 from ppr.report.specification import curve, lines, save
 from ppr.results.tree import Record, Scan
@@ -59,6 +60,14 @@ def tree(
 
     `other`: experiment -> another metric's values in the table's own runs.
     """
+    return Results(*runs(there, facts, other))
+
+
+def runs(
+    there: Mapping[str, Mapping[str, Sequence[float]]],
+    facts: Mapping[str, str] | None = None,
+    other: Mapping[str, Sequence[float]] | None = None,
+) -> tuple[Toy, Scan]:
     toy = Toy(Facts(facts or {}, {"engine.epochs": 10}, 10.0, "d", ["linear", "knn"]))
     records = []
     for words, found in there.items():
@@ -71,7 +80,7 @@ def tree(
                 summary = signed({"scale": "desk", "metrics": metrics})
                 file = Path("paper.jsonl")
                 records.append(Record(experiment, variant, seed, None, "finished", summary, file))
-    return Results(toy, Scan(records, []))
+    return toy, Scan(records, [])
 
 
 def paper(claim: Mapping[str, Any] | None = None, **changes: Any) -> Paper:
@@ -276,6 +285,38 @@ def test_its_runs_are_cells_like_others() -> None:
     found = filled(given, tree(there, LONGER))
     assert [(f.experiment, f.missing_seeds) for f in found] == [("a_x", [1]), ("b_x", [0, 1])]
     assert filled(paper(universe_seeds=1), tree(there, LONGER))[0].missing_seeds == []
+
+
+RUN = {"a_x": [4.0, 4.1], "b_x": [3.9, 3.8]}
+VERIFIED: dict[str, tuple[dict[str, dict[str, list[float]]], list[str]]] = {
+    "whole": ({"engine.epochs=40": RUN, "n=1": RUN}, []),
+    "not begun": ({}, []),
+    "a seed dropped": (
+        {"engine.epochs=40": {**RUN, "a_x": [4.0]}, "n=1": RUN},
+        ["t.A.x in universe longer: the table says 2 seeds; without a record: 1"],
+    ),
+    "a universe dropped": (
+        {"n=1": {"a_x": [4.0, 4.1], "b_x": [3.9, 3.8]}},
+        [f"t.{row}.x in universe longer: the table says 2 seeds; without a record: 0, 1"
+         for row in "AB"],
+    ),
+    "one that none asks for": (
+        {"engine.epochs=40": RUN, "n=1": RUN, "n=2": {"a_x": [1.0]}},
+        ["published, but no cell asks for it (paper.jsonl)"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", VERIFIED)
+def test_verify_misses_what_is_dropped_and_names_what_is_too_much(case: str) -> None:
+    there, says = VERIFIED[case]
+    given = paper({"universes": {"n": "n=1"}})
+    here = {name: HERE[name] for name in ("a_x", "b_x")}
+    toy, scan = runs({"": here, **there}, LONGER)
+    off = check(given, Path("paper.yaml"), scan, toy).off
+    found = [line for line in off if "universe" in line or "no cell asks" in line]
+    assert len(found) == len(says)
+    assert all(line.endswith(said) for line, said in zip(found, says, strict=True))
 
 
 def test_the_curve_is_sorted_and_says_what_was_not_asked(tmp_path: Path) -> None:
