@@ -136,7 +136,8 @@ def _print_result(summary: dict[str, Any], folder: Path, before: bool, synthetic
         click.echo("random data: these numbers show that it runs, and nothing else")
     elif data:
         split = (summary.get("protocol") or {}).get("split", "test")
-        click.echo(f"{split} split of {data.get('name')} ({data.get(split)} samples)")
+        part = f"{split} split ({data[split]} samples) of " if split in data else ""
+        click.echo(f"data: {part}{data.get('name')}")
     click.echo(f"results: {folder}")
     try:
         from ppr.cli.papers import resolve
