@@ -136,8 +136,9 @@ def _print_result(summary: dict[str, Any], folder: Path, before: bool, synthetic
         click.echo("random data: these numbers show that it runs, and nothing else")
     elif data:
         split = (summary.get("protocol") or {}).get("split", "test")
-        part = f"{split} split ({data[split]} samples) of " if split in data else ""
-        click.echo(f"data: {part}{data.get('name')}")
+        name, count = data.get("name"), data.get(split)
+        whole = f"data: {name}"  # as of a study, which splits nothing
+        click.echo(whole if count is None else f"{split} split of {name} ({count} samples)")
     click.echo(f"results: {folder}")
     try:
         from ppr.cli.papers import resolve
