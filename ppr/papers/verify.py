@@ -131,13 +131,13 @@ def _universes(
 ) -> list[Filled]:
     """The cells of its universes, if any run is there that is of no table of its."""
     asked = {(f.experiment, f.variant): f.asked for found in filled.values() for f in found}
-    others = [
-        record
+    others = {
+        label(record)
         for record in seen.records
         if record.state == "finished"
         and record.seed >= asked.get(_key(record), 0)
         and (record.source.stem == paper.slug or record.path is not None)
-    ]
+    }
     if not others:
         return []
     try:
@@ -145,7 +145,7 @@ def _universes(
     except BadRequest as error:
         off.append(str(error))
         return []
-    begun = {cell.cell.name for cell in found if cell.records}
+    begun = {f.cell.name for f in found if not others.isdisjoint(map(label, f.records))}
     return [cell for cell in found if cell.cell.name in begun]
 
 
