@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 import ppr.cli.compare
 import ppr.cli.paper
+import ppr.cli.plot
 import ppr.cli.publish
 import ppr.cli.reproduce
 import ppr.cli.table
@@ -154,7 +155,7 @@ def known(configs: Path, root: Path) -> Iterator[None]:
 
 def forget() -> None:
     """What has been composed from other tests' configs."""
-    for name in ("_kept", "known"):
+    for name in ("_kept", "_all", "_facts", "known"):
         vars(resolve).pop(name, None)
 
 
