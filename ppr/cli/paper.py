@@ -26,7 +26,6 @@ from ppr.papers.claim_schema import KINDS
 from ppr.papers.claims import judge
 from ppr.papers.files import find, folders, load
 from ppr.papers.kinds import (
-    UNTUNED,
     described,
     is_untuned,
     named,
@@ -37,7 +36,9 @@ from ppr.papers.kinds import (
 from ppr.papers.looks import duration
 from ppr.papers.schema import Paper
 from ppr.papers.table_schema import SCALES
-from ppr.papers.verdict import Outcome, Verdict
+from ppr.papers.tuned import table_choices
+from ppr.papers.tuning import as_record, budgets, told
+from ppr.papers.verdict import UNTUNED, Outcome, Verdict
 from ppr.report.specification import curve, lines
 from ppr.results.metrics import metrics
 from ppr.results.tree import results_root, scan
@@ -87,6 +88,7 @@ def command(*, slug: str, root: str | None, as_json: bool, only_files: bool) -> 
     verdicts = judge(paper, results)
     files = [_shown(find(slug, folders())), *_files(filled)]
     costs = list(_costs(filled))
+    choices = {name: found for name, cells in tables.items() if (found := table_choices(cells))}
     if as_json:
         shown: dict[str, Any] = paper.model_dump(mode="json", exclude_none=True)
         shown |= {
@@ -94,13 +96,14 @@ def command(*, slug: str, root: str | None, as_json: bool, only_files: bool) -> 
                 {
                     **asdict(verdict),
                     "kind": paper.claims[verdict.claim].kind,
-                    "untuned": is_untuned(paper, verdict.claim),
+                    "untuned": is_untuned(paper, verdict),
                 }
                 for verdict in verdicts
             ],
             "experiments": sorted({cell.experiment for cell in filled}),
             "files": files,
             "cost": costs,
+            "tuning": {name: list(map(as_record, each)) for name, each in choices.items()},
             "problems": problems,
         }
         click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
@@ -111,6 +114,10 @@ def command(*, slug: str, root: str | None, as_json: bool, only_files: bool) -> 
         print_curves(paper, verdicts)
     if paper.tables:
         _print_tables(paper)
+    for name, each in choices.items():
+        click.echo(f"\ntuning of {paper.slug}/{name}: {budgets(each)}")
+        for choice in each:
+            click.echo(_wrapped(told(choice), "  "))
     _print_texts(paper)
     if filled:
         click.echo("\nexperiments: " + ", ".join(sorted({cell.experiment for cell in filled})))
@@ -213,7 +220,7 @@ def _files(filled: list[Filled]) -> list[str]:
     from ppr.config.compose import compose
 
     found: dict[str, None] = {}
-    for words in dict.fromkeys(cell.cell.overrides for cell in filled):
+    for words in dict.fromkeys(cell.words for cell in filled):
         config = compose(words)
         found |= dict.fromkeys(str(file) for _, file in config.sources)
         for kind in registry.KINDS:
@@ -231,7 +238,7 @@ def _tests(slug: str, filled: list[Filled]) -> Iterator[Path]:
 
     folder = shipped_configs().parent / "tests"
     options, experiments = set(), {cell.experiment for cell in filled}
-    for words in dict.fromkeys(cell.cell.overrides for cell in filled):
+    for words in dict.fromkeys(cell.words for cell in filled):
         sources = compose(words).sources
         options |= {f"{g}/{Path(f).stem}" for g, f in sources if g not in ("config", "experiment")}
     losses = {name for group, _, name in (o.partition("/") for o in options) if group == "loss"}
@@ -253,7 +260,7 @@ def _costs(filled: list[Filled]) -> Iterator[dict[str, Any]]:
     """Runs and seconds by scale, measured where there are runs."""
     for scale in SCALES:
         # Cells that read different metrics of the same runs share them.
-        variants = {f.variant: f for f in filled if f.cell.table.scale == scale}
+        variants = {f.words: f for f in filled if f.cell.table.scale == scale}
         if not variants:
             continue
         seconds = {

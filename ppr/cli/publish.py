@@ -45,6 +45,7 @@ def command(slug: str, to: Path | None, root: str | None) -> None:
     from ppr.papers.index import write_index
     from ppr.papers.multiverse import filled
     from ppr.papers.publish import publish, records_of
+    from ppr.papers.tuned import tuning_runs
 
     where = results_root(root)
     paper = load(slug, folders())
@@ -52,7 +53,7 @@ def command(slug: str, to: Path | None, root: str | None) -> None:
     results = Results(resolve, seen)
     tables, problems = fill_tables(paper, results)
     shown = [cell for cells in tables.values() for cell in cells]
-    records = records_of([*shown, *filled(paper, results)], seen)
+    records = records_of([*tuning_runs(paper, results), *shown, *filled(paper, results)], seen)
     if not records:
         nothing = f"{slug}: no finished run behind its cells; {command_line('reproduce', slug)}"
         raise BadRequest(problems[0] if problems else nothing)
@@ -67,5 +68,5 @@ def command(slug: str, to: Path | None, root: str | None) -> None:
         attestations.add(to, carried, there)
     own = find(slug, folders())
     if os.access(own.parent, os.W_OK):
-        write_index(own)
+        write_index(own, seen)
     click.echo(f"{count(len(records), 'run')}, {size / 1000:.0f} kB, written to {file}")

@@ -70,9 +70,10 @@ def command(
       ppr reproduce supcon --scale paper launcher=slurm launcher.partition=gpu
 
     Runs that are there already, or published (unless --own), are not run again; interrupted, the
-    same command goes on. The table comes first, then the universes of its findings (--part runs
-    one alone). So it is with runs of older code, which are counted, unless --renew has
-    them done again. KEY=VALUE says where and how fast (launcher, engine.device, data.root, …).
+    same command goes on. So it is with runs of older code, which are counted, unless --renew has
+    them done again. First come the grids that say of what settings a table's cells are, then
+    these, then the universes of its findings (--part runs one alone).
+    KEY=VALUE says where and how fast (launcher, engine.device, data.root, …).
     """
     from ppr.papers.reproduce import agenda, cells_of, narrowed
 
@@ -95,7 +96,7 @@ def command(
     for at in PARTS if part is None else (part,):
         results = Results(resolve, scan(where, published=not own))
         shown = cells_of(at, paper, list(tables), results)
-        plan = agenda(shown, words, renew=renew, most=seeds)
+        plan = agenda(shown, words, renew=renew, most=None if at == "tuning" else seeds)
         if at != "table" and not plan.total:
             continue
         _announce(name if at == "table" else f"{name}, {at}", plan, where, jobs or 1)
@@ -114,15 +115,18 @@ def command(
 
 def _announce(name: str, plan: Agenda, root: Path, jobs: int) -> None:
     """`supcon: 20 runs, 12 done, 8 to do: about 3 minutes (8 from recorded runs)`."""
-    todo = len(plan.missing)
+    runs = [*plan.missing, *plan.later]
+    todo = len(runs)
     line = f"{name}: {count(plan.total, 'run')}, {plan.total - todo} done, {todo} to do"
     if not todo:
         click.echo(line)
         return
+    if plan.later:
+        line += f" ({len(plan.later)} once their rows are tuned)"
     from ppr.launchers.estimate import estimate
     from ppr.launchers.plan import about
 
-    found = estimate(plan.missing, root)
+    found = estimate(runs, root)
     if found.recorded or found.measured:
         line += f": {about(found.seconds, min(jobs, todo))} ({found.origin})"
     click.echo(line)

@@ -23,7 +23,7 @@ from ppr.results.tree import SUMMARY, Record, Scan, results_root, scan
 
 SHOWN_METRICS = 3
 SHOWN_KEYS = 5
-NO_METRICS = ("untrained/", "best/", "cost/")
+NO_METRICS = ("untrained/", "best/", "validation/", "cost/")
 RANDOM = "random data"
 STYLES = {"finished": "green", "running": "cyan", "failed": "red", "interrupted": "yellow",
           "pruned": "magenta", RANDOM: "yellow"}  # fmt: skip

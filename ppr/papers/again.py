@@ -27,7 +27,7 @@ from typing import Literal
 from ppr.config.compose import Config
 from ppr.config.schema import check_config
 from ppr.papers.records import label
-from ppr.results.metrics import measured
+from ppr.results.metrics import measured, quantity
 from ppr.results.tree import Record, run_path, scan
 
 RELATIVE, ABSOLUTE, OF_SPREAD = 1e-5, 1e-12, 0.1
@@ -112,13 +112,12 @@ def _allowed(
     moved: dict[str, float] = {}
     for metric, spread in spreads.items():
         if spread > ABSOLUTE and not metric.startswith("untrained/"):
-            quantity = metric.removeprefix("best/")
+            what = quantity(metric)
             away = abs(now[metric] - before[metric]) / spread
-            moved[quantity] = max(moved.get(quantity, 0.0), away)
+            moved[what] = max(moved.get(what, 0.0), away)
     found = {}
     for metric, spread in spreads.items():
-        quantity = metric.removeprefix("best/").removeprefix("untrained/")
-        rest = [away for other, away in moved.items() if other != quantity]
+        rest = [away for other, away in moved.items() if other != quantity(metric)]
         path = OF_OTHERS * max(rest) if rest else MOST_SPREADS
         rounding = max(RELATIVE * abs(before[metric]), ABSOLUTE)
         found[metric] = max(rounding, spread * min(MOST_SPREADS, max(OF_SPREAD, path)))

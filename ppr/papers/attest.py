@@ -70,7 +70,7 @@ def choose(
                     lacking.add(change)
                 elif not found.own:
                     lacking.add((*change, record.variant))
-            words = *cell.cell.overrides, f"seed={record.seed}"
+            words = *cell.words, f"seed={record.seed}"
             before = known.get(record.summary["digest"])
             choices.setdefault(label(record), Choice(record, words, before))
     speaks = {

@@ -22,7 +22,7 @@ from typing import Any
 from ppr.config import code
 from ppr.papers.records import outdated
 from ppr.results.attestations import Attestation
-from ppr.results.metrics import flatten, measured
+from ppr.results.metrics import flatten, measured, quantity
 from ppr.results.tree import Record, Scan
 
 Key = tuple[str, str]
@@ -128,7 +128,7 @@ def misfit(each: Attestation, record: Record) -> str:
 
 def evaluator_of(metric: str) -> str:
     """The evaluator behind a metric, or the part of a study's: the first word of its name."""
-    return metric.removeprefix("untrained/").removeprefix("best/").partition("/")[0]
+    return quantity(metric).partition("/")[0]
 
 
 def kind(config: Mapping[str, Any], component: str) -> Any:

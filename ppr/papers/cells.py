@@ -18,9 +18,14 @@ from ppr.papers.records import edited
 from ppr.papers.reported import Value
 from ppr.papers.schema import Paper
 from ppr.papers.table_schema import Table
-from ppr.results.metrics import measured, metrics
+from ppr.papers.tune_schema import Grid, Point, Tune, points, text
+from ppr.papers.tuning import Choice, Tried
+from ppr.results.metrics import measured, metrics, monitored, quantity
 from ppr.results.statistics import Interval, far_seeds, mean_interval
 from ppr.results.tree import Record, Scan
+
+MONITORED = "the monitor's"
+"""Stands for the metric that a run was watched by on the validation split, whichever it was."""
 
 Resolve = Callable[[Sequence[str]], tuple[str, str]]
 """Overrides -> (experiment, variant); BadRequest for overrides that name what is not there."""
@@ -37,7 +42,9 @@ class Derives(Protocol):
 class Cell:
     """One place of a table, before any run is looked at.
 
-    `extra`: words of a universe in which it is asked, which outrank the table's own, a key a word.
+    `extra`: words of a universe in which it is asked, or of a tuning run, which outrank the
+    table's own, a key a word. `tuned_at`: the point of the grid that a tuning run is of;
+    `own_seeds`: its seeds, where they are not the first of all.
     """
 
     name: str
@@ -47,17 +54,29 @@ class Cell:
     metric: str
     universe: str = ""
     extra: tuple[str, ...] = ()
+    tuned_at: str = ""
+    own_seeds: tuple[int, ...] = ()
 
     @property
     def place(self) -> str:
         where = f"{self.name}.{self.row}.{self.column}"
+        if self.tuned_at:
+            return f"{where} tuned at {self.tuned_at}"
         return f"{where} in universe {self.universe}" if self.universe else where
 
     @cached_property  # asked for a dozen times a cell, and a shell's split is slow
     def overrides(self) -> tuple[str, ...]:
+        """Its words, less those of the choice of its row (`Results.words`)."""
+        return self.at(())
+
+    def at(self, point: Point) -> tuple[str, ...]:
+        """Its words with those of a point of its row's grid."""
         own = shlex.split(self.table.overrides(self.row, self.column))
-        said = {word.partition("=")[0] for word in self.extra}
-        return (*(word for word in own if word.partition("=")[0] not in said), *self.extra)
+        return _over(_over(own, point), self.extra)
+
+    def seeds(self, number: int) -> Sequence[int]:
+        """So many of its seeds."""
+        return self.own_seeds[:number] or range(number)
 
     @property
     def reported(self) -> Value | None:
@@ -67,7 +86,7 @@ class Cell:
     @property
     def quantity(self) -> str:
         """The metric without where it was taken: an untrained encoder's accuracy is one too."""
-        return self.metric.removeprefix("untrained/").removeprefix("best/")
+        return quantity(self.metric)
 
     @property
     def is_theory(self) -> bool:
@@ -80,9 +99,19 @@ class Cell:
         return self.quantity.removeprefix("measured/").removeprefix("theory/")
 
 
+def _over(words: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
+    """Words with others that outrank them, a key a word."""
+    said = {word.partition("=")[0] for word in more}
+    return (*(word for word in words if word.partition("=")[0] not in said), *more)
+
+
 @dataclass(frozen=True)
 class Filled:
     """A cell with its finished runs. `samples`: seed -> value, in the table's unit.
+
+    `words`: the cell's, the choice of its row among them. `choice`: that choice, if its row is
+    tuned; as long as it is open the words are a stand-in's, and the cell has neither variant nor
+    runs.
 
     `older`: seed -> the components of which its run is of other code than today's, if any, each
     with what a run done again gave instead, empty where none was.
@@ -92,13 +121,20 @@ class Filled:
     cell: Cell
     experiment: str
     variant: str
-    records: tuple[Record, ...]
-    samples: Mapping[int, float]
-    notes: tuple[str, ...]
+    words: tuple[str, ...] = ()
+    records: tuple[Record, ...] = ()
+    samples: Mapping[int, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     undefined: frozenset[int] = frozenset()
     """Seeds whose runs are done and have no such metric, as that of a bin that none falls into."""
     older: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
     attested: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+    choice: Choice | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its row's tuning is incomplete, so that it is not known which runs it is of."""
+        return self.choice is not None and self.choice.best is None
 
     @cached_property
     def interval(self) -> Interval | None:
@@ -134,17 +170,19 @@ class Filled:
 
     def lacks(self, seeds: int) -> list[int]:
         """Which of so many seeds have no run yet."""
-        return [s for s in range(seeds) if s not in self.samples and s not in self.undefined]
+        asked = self.cell.seeds(seeds)
+        return [s for s in asked if s not in self.samples and s not in self.undefined]
 
     def first(self, seeds: int) -> Filled:
         """The same cell with so many seeds alone."""
+        kept = self.cell.seeds(seeds)
         return replace(
             self,
-            records=tuple(record for record in self.records if record.seed < seeds),
-            samples={seed: value for seed, value in self.samples.items() if seed < seeds},
-            undefined=frozenset(seed for seed in self.undefined if seed < seeds),
-            older={seed: found for seed, found in self.older.items() if seed < seeds},
-            attested={seed: found for seed, found in self.attested.items() if seed < seeds},
+            records=tuple(record for record in self.records if record.seed in kept),
+            samples={seed: value for seed, value in self.samples.items() if seed in kept},
+            undefined=frozenset(seed for seed in self.undefined if seed in kept),
+            older={seed: found for seed, found in self.older.items() if seed in kept},
+            attested={seed: found for seed, found in self.attested.items() if seed in kept},
         )
 
     @property
@@ -153,13 +191,70 @@ class Filled:
 
     @property
     def command(self) -> str:
-        """The command that would fill the cell; empty where it is full."""
+        """The command that would fill the cell, or first tune its row; empty where it is full."""
         missing = self.missing_seeds
-        if not missing:
-            return ""
+        if self.is_open or not missing:
+            return self._tuning if self.is_open else ""
         many = ["-m"] if len(missing) > 1 else []
         seeds = f"seed={','.join(map(str, missing))}"
-        return command_line("run", *many, *self.cell.overrides, seeds)
+        return command_line("run", *many, *self.words, seeds)
+
+    @property
+    def _tuning(self) -> str:
+        """The command that runs the grid with the cell's own words."""
+        assert self.choice is not None
+        tune = self.cell.table.tune
+        grid = [f"{k}={','.join(map(text, v))}" for k, v in self.choice.grid.items()]
+        more = [*grid, *shlex.split(tune.words if tune else "")]
+        seeds = f"seed={','.join(map(str, self.choice.seeds))}"
+        return command_line("run", "-m", *_over(self.cell.overrides, more), seeds)
+
+
+def _far(filled: Filled) -> Iterator[str]:
+    """A note on the seeds that lie far from the others."""
+    if filled.far:
+        samples = filled.samples
+        values = ", ".join(f"seed {seed} ({samples[seed]:.4g})" for seed in filled.far)
+        middle = statistics.median(samples.values())
+        yield (
+            f"{filled.cell.row}, {filled.cell.column}: {values} far from the others' {middle:.4g}: "
+            "the mean says little of either"
+        )
+
+
+def _alike(cell: Cell) -> list[Cell]:
+    """The cells of a row that have the choice of one of them: all, or those of the same words."""
+    table = cell.table
+    row = [
+        Cell(cell.name, table, cell.row, column, table.metric_of(cell.row, column))
+        for column in table.columns
+        if table.grid_of(cell.row, column)
+    ]
+    if table.tune is None or table.tune.each == "row":
+        return row
+    return [each for each in row if each.overrides == replace(cell, extra=()).overrides]
+
+
+def _tuning(cell: Cell, point: Point) -> Cell:
+    """A cell's runs at one point of its grid: of the tuning seeds, and no others."""
+    tune = cell.table.tune
+    assert tune is not None
+    alone = {"seeds": len(tune.seeds), "looks": (), "unit": "", "tune": None}
+    return replace(
+        cell,
+        table=cell.table.model_copy(update=alone),
+        metric=tune.metric or MONITORED,
+        extra=(*point, *shlex.split(tune.words)),
+        tuned_at=" ".join(point),
+        own_seeds=tune.seeds,
+    )
+
+
+def _means(runs: Sequence[Filled]) -> list[float]:
+    """The mean over seeds in each of the columns; nothing where one has none."""
+    if not all(one.samples for one in runs):
+        return []
+    return [statistics.fmean(one.samples.values()) for one in runs]
 
 
 def cells(name: str, table: Table) -> list[Cell]:
@@ -179,6 +274,7 @@ class Results:
         self._variants: dict[tuple[str, ...], tuple[str, str]] = {}
         self._records: dict[tuple[str, str], list[Record]] = {}
         self._edits: dict[tuple[str, str, int], str] = {}
+        self._choices: dict[tuple[tuple[str, ...], ...], Choice] = {}
         self._problems = scan.problems
         self.attested = Attested(scan)
         for record in scan.records:
@@ -190,13 +286,79 @@ class Results:
         Raises:
             BadRequest: its overrides name an experiment, a component or a field that is not there.
         """
-        key = cell.overrides
-        if key not in self._variants:
+        return self._variant(cell, self.words(cell))
+
+    def untuned(self, cell: Cell) -> tuple[str, str]:
+        """The same of a cell's words without the choice of its row."""
+        return self._variant(cell, cell.overrides)
+
+    def _variant(self, cell: Cell, words: tuple[str, ...]) -> tuple[str, str]:
+        if words not in self._variants:
             try:
-                self._variants[key] = self._resolve(key)
+                self._variants[words] = self._resolve(words)
             except BadRequest as error:
                 raise BadRequest(f"tables.{cell.place}: {error}") from None
-        return self._variants[key]
+        return self._variants[words]
+
+    def words(self, cell: Cell) -> tuple[str, ...]:
+        """The words of a cell, those chosen for its row among them; a stand-in's if none are yet.
+
+        Raises:
+            BadRequest: as `choice`.
+        """
+        choice = self.choice(cell)
+        if choice is None:
+            return cell.overrides
+        return cell.at((choice.best or choice.tried[0]).point)
+
+    def choice(self, cell: Cell) -> Choice | None:
+        """What its row's tuning runs have chosen for a cell; None where nothing is tuned.
+
+        Raises:
+            BadRequest: a field of the grid that the row does not have, a metric that its runs do
+            not have, or two points of one run.
+        """
+        tune, grid = cell.table.tune, cell.table.grid_of(cell.row, cell.column)
+        if tune is None or not grid:
+            return None
+        runs = self.trials(cell)
+        key = (*(one.words for one in runs), (tune.metric, tune.each, cell.row))
+        if key not in self._choices:
+            self._choices[key] = self._chosen(cell, tune, grid, runs)
+        return self._choices[key]
+
+    def _chosen(self, cell: Cell, tune: Tune, grid: Grid, runs: Sequence[Filled]) -> Choice:
+        by_point: dict[Point, list[Filled]] = {point: [] for point in points(grid)}
+        seen: dict[tuple[str, str], Point] = {}
+        for one in runs:
+            point = one.cell.extra[: len(grid)]
+            other = seen.setdefault((one.experiment, one.variant), point)
+            if other != point:
+                told = f"{' '.join(other)} and {' '.join(point)}"
+                raise BadRequest(f"tables.{cell.name}.tune: {cell.row}: {told} are the same run")
+            by_point[point].append(one)
+        watched = (monitored(record.summary) for one in runs for record in one.records)
+        alike = list(dict.fromkeys(each.column for each in _alike(cell)))
+        return Choice(
+            row=cell.row,
+            columns=tuple(alike) if tune.each == "cell" else (),
+            metric=tune.metric or next(watched, MONITORED),
+            seeds=tune.seeds,
+            grid=grid,
+            tried=tuple(Tried(p, _means(found)) for p, found in by_point.items()),
+            asked=len(runs) * len(tune.seeds),
+            done=sum(len(tune.seeds) - len(one.missing_seeds) for one in runs),
+        )
+
+    def trials(self, cell: Cell) -> list[Filled]:
+        """The tuning runs that the choice for a cell rests on, point by point."""
+        distinct = {each.overrides: each for each in reversed(_alike(cell))}
+        grid = cell.table.grid_of(cell.row, cell.column)
+        return [
+            self.fill(_tuning(each, point))
+            for point in points(grid)
+            for each in reversed(distinct.values())
+        ]
 
     def facts(self, cell: Cell) -> Facts:
         """What universes need to know of a cell's config: nothing, where none is composed.
@@ -205,9 +367,8 @@ class Results:
             BadRequest: as `variant`.
         """
         self.variant(cell)
-        return (
-            self._resolve.facts(cell.overrides) if isinstance(self._resolve, Derives) else Facts()
-        )
+        words = self.words(cell)
+        return self._resolve.facts(words) if isinstance(self._resolve, Derives) else Facts()
 
     def fill(self, cell: Cell) -> Filled:
         """The cell's finished runs of its table's scale and seeds, sound ones alone.
@@ -220,8 +381,18 @@ class Results:
             BadRequest: as `variant`; or no run of the whole tree has the metric, though the cell
             has runs: it is misspelt.
         """
-        experiment, variant = self.variant(cell)
+        words, choice = self.words(cell), self.choice(cell)
+        experiment, variant = self._variant(cell, words)
+        if choice and choice.best is None:
+            why = f"{choice.done} of {choice.asked} tuning runs are there, so no choice is made"
+            note = f"{cell.row}, {cell.column}: {why}"
+            return Filled(cell, experiment, "", words, notes=(note,), choice=choice)
+        return self._filled(Filled(cell, experiment, variant, words, choice=choice))
+
+    def _filled(self, empty: Filled) -> Filled:
+        cell, experiment, variant = empty.cell, empty.experiment, empty.variant
         used, samples, notes, beyond = [], {}, [], []
+        tuning = cell.table.tune.seeds if cell.table.tune else ()
         lacking: set[str] = set()
         undefined: list[int] = []
         changes: dict[int, Changes] = {}
@@ -235,20 +406,22 @@ class Results:
             if scale != cell.table.scale:
                 notes.append(f"{where}: of scale {scale}, not {cell.table.scale}: left out")
                 continue
-            if record.seed not in range(cell.table.plan[-1]):
-                beyond.append(record.seed)
+            if record.seed not in cell.seeds(cell.table.plan[-1]):
+                if not cell.tuned_at and record.seed not in tuning:
+                    beyond.append(record.seed)
                 continue
             if edit := self._edited(record):
                 notes.append(f"{where}: {edit}: left out")
                 continue
             known = metrics(record.summary)
-            if cell.metric not in known:
+            metric = monitored(record.summary) if cell.metric == MONITORED else cell.metric
+            if metric not in known:
                 undefined.append(record.seed)
                 lacking |= known.keys()
                 continue
             used.append(record)
-            samples[record.seed] = known[cell.metric] * cell.table.factor
-            changes[record.seed] = self.attested.changes(record, cell.metric)
+            samples[record.seed] = known[metric] * cell.table.factor
+            changes[record.seed] = self.attested.changes(record, metric)
         if lacking and not samples and cell.metric not in self._measured:
             raise BadRequest(
                 f"tables.{cell.place}: no metric {cell.metric!r} in its runs; "
@@ -256,11 +429,18 @@ class Results:
             )
         older = {seed: found.older for seed, found in changes.items() if found.older}
         same = {seed: found.same for seed, found in changes.items() if found.same}
-        found = tuple(used), samples, (), frozenset(undefined), older, same
-        filled = Filled(cell, experiment, variant, *found)
+        filled = replace(
+            empty,
+            records=tuple(used),
+            samples=samples,
+            undefined=frozenset(undefined),
+            older=older,
+            attested=same,
+        )
         asked = filled.asked
-        beyond += [seed for seed in (*samples, *undefined) if seed >= asked]
-        undefined = [seed for seed in undefined if seed < asked]
+        kept = cell.seeds(asked)
+        beyond += [seed for seed in (*samples, *undefined) if seed not in kept]
+        undefined = [seed for seed in undefined if seed in kept]
         if undefined:
             seeds = ",".join(map(str, undefined))
             notes.append(
@@ -273,14 +453,7 @@ class Results:
             )
         notes += [f"{problem}: left out" for problem in self._problems_of(experiment, variant)]
         shown = filled.first(asked)
-        if shown.far:
-            values = ", ".join(f"seed {seed} ({samples[seed]:.4g})" for seed in shown.far)
-            middle = statistics.median(shown.samples.values())
-            notes.append(
-                f"{cell.row}, {cell.column}: {values} far from the others' {middle:.4g}: "
-                "the mean says little of either"
-            )
-        return replace(shown, notes=tuple(notes))
+        return replace(shown, notes=(*notes, *_far(shown)))
 
     @cached_property
     def _measured(self) -> set[str]:

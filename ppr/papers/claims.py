@@ -40,7 +40,8 @@ from ppr.papers.multiverse import multiverse
 from ppr.papers.plans import plans
 from ppr.papers.schema import Paper
 from ppr.papers.trials import Bound, Trial, trial
-from ppr.papers.verdict import Outcome, Verdict
+from ppr.papers.tuning import AT_EDGE, at_edge
+from ppr.papers.verdict import UNTUNED, Outcome, Verdict
 
 _EXACT: dict[bool | None, Outcome] = {
     True: "reproduced",
@@ -90,6 +91,9 @@ def judge(paper: Paper, results: Results) -> list[Verdict]:
             if cut:
                 asked = multiverse(paper, name, planned[name], results)
                 verdicts[name] = replace(verdicts[name], multiverse=asked)
+            if cut and (edges := at_edge(cell.choice for group in cut for cell in group)):
+                reason = f"{verdicts[name].reason}; {UNTUNED}: {AT_EDGE}: {'; '.join(edges)}"
+                verdicts[name] = replace(verdicts[name], at_edge=edges, reason=reason)
     return [verdicts[name] for name in paper.claims]
 
 
@@ -246,8 +250,11 @@ def _refuted(trials: list[Trial], p_against: float) -> str:
 
 
 def _without_runs(groups: Sequence[tuple[Filled, ...]]) -> str:
-    empty = {filled.cell.place for group in groups for filled in group if not filled.samples}
-    return "no finished run of " + ", ".join(sorted(empty))
+    empty = [filled for group in groups for filled in group if not filled.samples]
+    untuned = dict.fromkeys(filled.cell.row for filled in empty if filled.is_open)
+    if untuned:
+        return f"the tuning of {', '.join(untuned)} is not complete"
+    return "no finished run of " + ", ".join(sorted({filled.cell.place for filled in empty}))
 
 
 def _seeds_needed(trials: list[Trial], level: float) -> tuple[int | None, str]:

@@ -18,14 +18,16 @@ from ppr.papers.files import read
 from ppr.papers.multiverse import planned
 from ppr.papers.plans import plans
 from ppr.papers.schema import Paper
+from ppr.papers.tuned import tuning_runs
 from ppr.papers.words import composed
 from ppr.results.files import write_atomic
 from ppr.results.tree import Scan
 
 
 def indexed_cells(paper: Paper, results: Results) -> tuple[list[Cell], list[Cell]]:
-    """The cells of its tables and universes; and those whose facts universes follow from."""
+    """Those of its tables, tuning and universes; and those whose facts universes follow from."""
     found = [cell for name, table in paper.tables.items() for cell in cells(name, table)]
+    found += [each.cell for each in tuning_runs(paper, results)]
     asked = [
         cell
         for name, groups in plans(paper).items()
@@ -36,16 +38,19 @@ def indexed_cells(paper: Paper, results: Results) -> tuple[list[Cell], list[Cell
     return [*found, *planned(paper, results)], asked
 
 
-def write_index(paper: Path) -> None:
-    """Write the index of the paper in a file; what the old one knows and still holds is kept."""
+def write_index(paper: Path, seen: Scan) -> None:
+    """Write the index of the paper in a file; what the old one knows and still holds is kept.
+
+    `seen`: the runs that have chosen what a tuned cell is.
+    """
     file = paper.parent / cache.INDEX / f"{paper.stem}.json"
     old = list(_parts(cache.entries(file)))
     known = {(part, words): (options, entry) for options, entry, part, words in old}
-    results = Results(cache.Variants(composed), Scan([], []))
+    results = Results(cache.Variants(composed), seen)
     every, compared = indexed_cells(read(paper), results)
     index: dict[str, Any] = {}
     for part, found in (("variants", every), ("facts", compared)):
-        for words in dict.fromkeys(json.dumps(list(cell.overrides)) for cell in found):
+        for words in dict.fromkeys(json.dumps(list(results.words(cell))) for cell in found):
             if (part, words) in known:
                 options, entry = known[part, words]
                 new = index.setdefault(options, {"digest": entry["digest"], "variants": {}})

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ppr.papers.robustness import Robustness
-from ppr.papers.verdict import OUTCOMES
+from ppr.papers.verdict import OUTCOMES, UNTUNED
 
 if TYPE_CHECKING:
     from ppr.papers.claim_schema import Kind
@@ -22,7 +22,6 @@ Counts = dict[str, dict[str, int]]
 those of ROBUSTNESS those whose direction other universes have shown to persist, or to turn, or are
 still to show. They are among the findings too."""
 
-UNTUNED = "untuned"
 ROBUSTNESS: tuple[Robustness, ...] = ("robust", "fragile", "not asked")
 _NAMES: dict[Kind, dict[Outcome, str]] = {
     "finding": {},
@@ -39,20 +38,26 @@ def named(kind: Kind, outcome: Outcome) -> str:
     return _NAMES[kind].get(outcome, outcome)
 
 
-def is_untuned(paper: Paper, claim: str) -> bool:
-    """Whether it is a finding over cells whose settings are neither tuned nor the paper's own."""
+def is_untuned(paper: Paper, verdict: Verdict) -> bool:
+    """Whether it is of a finding over cells whose settings are neither tuned nor the paper's own.
+
+    What was chosen at an edge of its grid is not tuned.
+    """
     from ppr.papers.plans import plan
 
-    return paper.claims[claim].kind == "finding" and any(
-        cell.table.settings_of(cell.row, cell.column) == "untuned"
-        for group in plan(paper, claim)
-        for cell in group
+    return paper.claims[verdict.claim].kind == "finding" and (
+        bool(verdict.at_edge)
+        or any(
+            cell.table.settings_of(cell.row, cell.column) == "untuned"
+            for group in plan(paper, verdict.claim)
+            for cell in group
+        )
     )
 
 
 def described(paper: Paper, verdict: Verdict) -> str:
     """A verdict's name, and beside it whether the claim is untuned, robust or fragile."""
-    marks = [UNTUNED] if is_untuned(paper, verdict.claim) else []
+    marks = [UNTUNED] if is_untuned(paper, verdict) else []
     if (known := robustness(paper, verdict)) and known != "not asked":
         marks.append(known)
     return ", ".join([named(paper.claims[verdict.claim].kind, verdict.outcome), *marks])
@@ -71,7 +76,7 @@ def tally(paper: Paper, verdicts: Sequence[Verdict]) -> dict[str, Counts]:
     for verdict in verdicts:
         kinds = found.setdefault(verdict.scale, {})
         kind: str = paper.claims[verdict.claim].kind
-        marks = [UNTUNED] if is_untuned(paper, verdict.claim) else []
+        marks = [UNTUNED] if is_untuned(paper, verdict) else []
         for key in filter(None, (kind, *marks, robustness(paper, verdict))):
             counted = kinds.setdefault(key, {})
             counted[verdict.outcome] = counted.get(verdict.outcome, 0) + 1

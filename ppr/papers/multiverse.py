@@ -247,7 +247,7 @@ def filled(paper: Paper, results: Results) -> list[Filled]:
     for cell in planned(paper, results):
         if cell.table.seeds > own.get(results.variant(cell), 0):
             one = results.fill(cell)
-            found[one.experiment, one.variant, cell.metric] = one
+            found[(*results.variant(cell), cell.metric)] = one
     return [*found.values()]
 
 
@@ -271,7 +271,7 @@ def planned(paper: Paper, results: Results) -> Iterator[Cell]:
             continue
         for universe in universes(paper, name, groups, results):
             for cell in (cell for group in universe.groups for cell in group):
-                key = cell.overrides, cell.metric, cell.table.seeds
+                key = results.words(cell), cell.metric, cell.table.seeds
                 if key not in seen:
                     seen.add(key)
                     yield cell

@@ -2,6 +2,6 @@
 
 from typing import Literal
 
-Part = Literal["table", "universes"]
-PARTS: tuple[Part, ...] = ("table", "universes")
-"""The cells of a table; the universes of the findings about it."""
+Part = Literal["tuning", "table", "universes"]
+PARTS: tuple[Part, ...] = ("tuning", "table", "universes")
+"""The grids of a table; its cells, which are of what is best of them; its findings' universes."""

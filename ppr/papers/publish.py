@@ -25,7 +25,7 @@ def records_of(cells: Iterable[Filled], seen: Scan) -> list[Record]:
     asked = {
         (cell.experiment, cell.variant, seed): cell.cell.table.scale
         for cell in cells
-        for seed in range(cell.asked)
+        for seed in cell.cell.seeds(cell.asked)
     }
     found = {
         label(record): record

@@ -10,6 +10,7 @@ from ppr.config import code
 from ppr.config.identity import ids
 from ppr.config.schema import check_config
 from ppr.errors import BadRequest, RunFailed
+from ppr.results.metrics import quantity
 from ppr.results.tree import Record, record_digest
 
 
@@ -84,7 +85,7 @@ def outdated(record: Record, metric: str) -> list[str]:
     found = code.outdated(code.recorded(record.summary))
     if not any(each.startswith("evaluator/") for each in found):
         return found
-    asked = metric.removeprefix("untrained/").removeprefix("best/").partition("/")[0]
+    asked = quantity(metric).partition("/")[0]
     measuring = {asked}
     if metric.startswith("best/"):
         chosen_by = (record.summary.get("best") or {}).get("chosen_by") or ""

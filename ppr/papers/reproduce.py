@@ -14,6 +14,7 @@ from ppr.papers.multiverse import filled
 from ppr.papers.parts import Part
 from ppr.papers.schema import Paper
 from ppr.papers.table_schema import Table
+from ppr.papers.tuned import check_metric, tuning_runs
 from ppr.papers.words import composed
 from ppr.results.finished import finished_summary, is_finished
 
@@ -67,6 +68,8 @@ def cells_of(part: Part, paper: Paper, tables: Sequence[str], results: Results) 
     Raises:
         BadRequest: a universe that is stated changes no number, or names what is not there.
     """
+    if part == "tuning":
+        return [cell for cell in tuning_runs(paper, results) if cell.cell.name in tables]
     if part == "universes":
         return [cell for cell in filled(paper, results) if cell.cell.name in tables]
     return [results.fill(c) for name in tables for c in cells(name, paper.tables[name])]
@@ -74,10 +77,14 @@ def cells_of(part: Part, paper: Paper, tables: Sequence[str], results: Results) 
 
 @dataclass(frozen=True)
 class Agenda:
-    """The runs behind some cells. `waves`: those to do, each after the waves before it."""
+    """The runs behind some cells. `waves`: those to do, each after the waves before it.
+
+    `later`: those whose row is still to be tuned, as they are at the first point of its grid.
+    """
 
     total: int
     waves: Sequence[Sequence[Config]]
+    later: Sequence[Config] = ()
 
     @property
     def missing(self) -> list[Config]:
@@ -102,13 +109,19 @@ def agenda(
     """
     done: set[tuple[str, str, int]] = set()
     missing: dict[Key, Config] = {}
+    later: dict[Key, Config] = {}
     for cell in cells:
-        for seed in range(min(cell.asked, most or cell.asked)):
+        for seed in cell.cell.seeds(min(cell.asked, most or cell.asked)):
             done_before = seed in cell.samples or seed in cell.undefined
             if done_before and not (renew and seed in cell.older):
                 done.add((cell.experiment, cell.variant, seed))
                 continue
-            config = composed([*cell.cell.overrides, f"seed={seed}", *words])
+            config = composed([*cell.words, f"seed={seed}", *words])
+            if cell.is_open:
+                later.setdefault(_key(config), config)
+                continue
+            if cell.cell.tuned_at:
+                check_metric(cell.cell, config)
             if config.variant != cell.variant:
                 said = " ".join(words)
                 raise BadRequest(
@@ -126,7 +139,7 @@ def agenda(
     waves: list[list[Config]] = [[] for _ in range(max(depths.values(), default=-1) + 1)]
     for key, config in missing.items():
         waves[depths[key]].append(config)
-    return Agenda(len(done) + len(missing), waves)
+    return Agenda(len(done) + len(missing) + len(later), waves, [*later.values()])
 
 
 def is_older(config: Config) -> bool:

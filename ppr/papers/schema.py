@@ -22,6 +22,7 @@ from ppr.papers.claim_schema import (
 from ppr.papers.part import Part
 from ppr.papers.reported import Later, Value
 from ppr.papers.table_schema import Entry, Table, table_problems
+from ppr.papers.tune_schema import RowTune, Tune
 
 
 class Findings(Part):
@@ -120,11 +121,13 @@ def _first(error: ValidationError) -> str:
 def _keys_at(location: tuple[int | str, ...]) -> list[str]:
     parts: dict[str, type[BaseModel]] = {
         "tables": Table, "rows": Entry, "columns": Entry, "reported": Value, "later": Later,
-        "findings": Findings,
+        "findings": Findings, "tune": Tune,
         "greater": Difference, "less": Difference, "equal": Equal, "matches": Matches,
         "monotone": Monotone, "exact": Exact, "ratio": Ratio,
     }  # fmt: skip
     owners = [parts[str(part)] for part in location[:-1] if str(part) in parts]
+    if owners[-1:] == [Entry] and Tune in owners:
+        owners.append(RowTune)
     return list((owners[-1] if owners else Paper).model_fields)
 
 

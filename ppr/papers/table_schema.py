@@ -18,12 +18,14 @@ from pydantic import Field, model_validator
 from ppr.errors import choices
 from ppr.papers.part import Part
 from ppr.papers.reported import Reported, reported_problems
+from ppr.papers.tune_schema import Grid, Tune
 from ppr.papers.universe_schema import Universes
 from ppr.results.metrics import lower_is_better
 
 SCALES = ("desk", "paper")
 Scale = Literal["desk", "paper"]
-Settings = Literal["paper", "tuned", "untuned", "none"]
+Settings = Literal["paper", "tuned", "tuned by hand", "untuned", "none"]
+Own = Literal["paper", "untuned", "none"]
 Best = Literal["max", "min", "none"]
 
 
@@ -37,7 +39,7 @@ class Entry(Part):
     value: str = ""
     metric: str | None = None
     best: Best | None = None
-    settings: Settings | None = None
+    settings: Own | None = None
 
 
 class Table(Part):
@@ -48,9 +50,9 @@ class Table(Part):
     count, from 0 on, and no others. `looks` says at which numbers of seeds claims are judged;
     `seeds` is then the first of them unless the file says more.
 
-    `settings` says where learning rates and lengths are from: `paper`, the paper's own; `tuned`,
-    of a grid for every row that the notes state, chosen on validation; `untuned`, neither; `none`,
-    nothing is trained.
+    `settings` says where learning rates and lengths are from: `paper`, the paper's own; `tuned by
+    hand`, of a grid for every row, so the notes say, chosen on validation; `untuned`, neither;
+    `none`, nothing is trained. A table with a grid in `tune` is `tuned`, and does not say so.
 
     `universes`: those of all its findings, run with `universe_seeds` seeds, from 0 on.
     """
@@ -69,6 +71,7 @@ class Table(Part):
     seeds: int = Field(default=5, ge=1, le=10_000)
     looks: tuple[Annotated[int, Field(ge=2, le=10_000)], ...] = ()
     settings: Settings = "untuned"
+    tune: Tune | None = None
     universes: Universes = Universes()
     universe_seeds: int = Field(default=2, ge=1, le=100)
     protocol: dict[str, str | int | float | bool] = Field(default_factory=dict)
@@ -91,7 +94,7 @@ class Table(Part):
         }
         looks = given.get("looks")
         first = {"seeds": looks[0]} if isinstance(looks, list) and looks else {}
-        return {**first, **given, **axes}
+        return {**first, **given, **axes, **_settings(given)}
 
     @model_validator(mode="after")
     def _two_axes(self) -> Table:
@@ -148,11 +151,51 @@ class Table(Part):
     def settings_of(self, row: str, column: str) -> Settings:
         """A cell's: what its row or its column says of itself, untuned if either is."""
         own = [e.settings for e in (self.rows[row], self.columns[column]) if e.settings]
+        if self.tune and not own and not self.tune.of_row(row):
+            return "paper"
         return "untuned" if "untuned" in own else next(iter(own), self.settings)
+
+    def grid_of(self, row: str, column: str) -> Grid:
+        """What is tuned of a cell; nothing of one that is left out, or fixed by the paper."""
+        if self.tune is None or self.rows[row].settings or self.columns[column].settings:
+            return {}
+        return self.tune.of_row(row)
 
     def metric_of(self, row: str, column: str) -> str:
         base = self.columns[column].metric or self.metric
         return Template(self.rows[row].metric or base).substitute(metric=base)
+
+
+def _settings(given: Mapping[Any, Any]) -> dict[str, str]:
+    """`tuned` follows from a grid, and from nothing else."""
+    said = given.get("settings")
+    if given.get("tune") is not None:
+        if said is not None:
+            raise ValueError(f"`settings: {said}` beside `tune`, from which they follow; leave it")
+        return {"settings": "tuned"}
+    if said == "tuned":
+        raise ValueError(
+            "`settings: tuned` without `tune`: it follows from a grid that ppr runs; "
+            "what the notes state is `tuned by hand`"
+        )
+    return {}
+
+
+def _tune_problems(where: str, table: Table) -> Iterator[str]:
+    if table.tune is None:
+        return
+    for row in table.tune.rows:
+        if row not in table.rows:
+            yield f"{where}.tune.rows: no row {row!r}; {choices(row, table.rows)}"
+        elif own := table.rows[row].settings:
+            yield f"{where}.tune.rows.{row}: the row says `settings: {own}`, so it is not tuned"
+    tuned = [row for row, entry in table.rows.items() if not entry.settings]
+    yield from (f"{where}.tune.{p}" for p in table.tune.problems(tuned, table.plan[-1]))
+    for row in tuned:
+        for column, entry in table.columns.items():
+            said = {word.partition("=")[0] for word in entry.value.split()}
+            for field in table.grid_of(row, column).keys() & said:
+                yield f"{where}.tune: {field} is what the columns differ in, {column} among them"
 
 
 def _quote_problems(where: str, cell: str) -> Iterator[str]:
@@ -170,6 +213,7 @@ def table_problems(where: str, table: Table) -> Iterator[str]:
         if not _is_number(entry.value or column):
             yield f"{where}.columns.{column}: must be a number, as the table has an axis"
     yield from _quote_problems(where, table.cell)
+    yield from _tune_problems(where, table)
     for text, known in ((table.cell, {"row", "column"}), *_metrics(table)):
         for name in Template(text).get_identifiers():
             if name not in known:

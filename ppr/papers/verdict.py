@@ -13,6 +13,9 @@ if TYPE_CHECKING:  # light commands count verdicts that are kept
 Outcome = Literal["reproduced", "not reproduced", "inconclusive", "not run"]
 OUTCOMES: tuple[Outcome, ...] = ("reproduced", "not reproduced", "inconclusive", "not run")
 
+UNTUNED = "untuned"
+"""What compares rows whose settings are neither tuned nor the paper's own."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -35,3 +38,5 @@ class Verdict:
     seeds_needed: int | None = None
     looks: tuple[Look, ...] = ()
     multiverse: Multiverse = field(default_factory=Multiverse)
+    at_edge: tuple[str, ...] = ()
+    """The choices behind its cells that lie at an edge of their grid: these count as untuned."""

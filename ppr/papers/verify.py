@@ -5,6 +5,7 @@
     a record that was edited              its digest covers config, results, code and environment
     a record of another config            its variant and run id are the hash of its config
     a seed that is missing                the table says how many a cell has
+    a tuning run that is missing          without which nothing says of what settings cells are
     a published run that no cell asks for
     a universe that is missing            where others of its claims have been run
     an index that leads a cell elsewhere
@@ -20,7 +21,7 @@ record (ppr/papers/again.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -34,6 +35,7 @@ from ppr.papers.cells import Cell, Filled, Resolve, Results, cells
 from ppr.papers.multiverse import filled as universe_cells
 from ppr.papers.records import faults, label
 from ppr.papers.schema import Paper
+from ppr.papers.tuned import tuning_runs
 from ppr.results.attestations import FILE
 from ppr.results.tree import Problem, Record, Scan
 
@@ -68,18 +70,21 @@ def check(paper: Paper, file: Path, seen: Scan, resolve: Resolve) -> Checked:
         found = [each for cell in cells(name, table) if (each := _fill(cell, results, off, told))]
         if found:
             filled[name] = found
-    asked_too = _universes(paper, seen, results, filled, off)
-    shown = [cell for found in [*filled.values(), asked_too] for cell in found]
-    asked: dict[tuple[str, str], int] = {}
+    tuning = _tuning(paper, results, off)
+    asked_too = _universes(paper, seen, results, [*filled.values(), tuning], off)
+    by_table = [[c for c in tuning if c.cell.name == name] for name in paper.tables]
+    parts = [*by_table, *filled.values(), asked_too]
+    shown = [cell for found in parts for cell in found]
+    asked: dict[tuple[str, str], set[int]] = {}
     for cell in shown:
-        key = cell.experiment, cell.variant
-        asked[key] = max(asked.get(key, 0), cell.cell.table.plan[-1])
+        seeds = cell.cell.seeds(cell.cell.table.plan[-1])
+        asked.setdefault((cell.experiment, cell.variant), set()).update(seeds)
     behind = [r for r in seen.records if r.state == "finished" and _key(r) in asked]
     off += [f"{label(record)}: {fault}" for record in behind for fault in faults(record)]
     off += [str(problem) for problem in seen.problems if _concerns(problem, paper, asked)]
-    off += _missing([*filled.values(), asked_too])
+    off += _missing(parts)
     for record in seen.records:
-        if record.state == "finished" and record.seed not in range(asked.get(_key(record), 0)):
+        if record.state == "finished" and record.seed not in asked.get(_key(record), ()):
             if record.path is None and record.source.stem == paper.slug:
                 off.append(f"{label(record)}: published, but no cell asks for it ({record.source})")
             elif _key(record) in asked:
@@ -116,7 +121,15 @@ def _fill(cell: Cell, results: Results, off: list[str], told: list[str]) -> Fill
         return None
 
 
-def _concerns(problem: Problem, paper: Paper, asked: Mapping[tuple[str, str], int]) -> bool:
+def _tuning(paper: Paper, results: Results, off: list[str]) -> list[Filled]:
+    try:
+        return tuning_runs(paper, results)
+    except BadRequest as error:
+        off.append(str(error))
+        return []
+
+
+def _concerns(problem: Problem, paper: Paper, asked: Container[tuple[str, str]]) -> bool:
     variant = problem.path.parent
     published = problem.path.suffix == ".jsonl" and problem.path.stem == paper.slug
     return published or (variant.parent.name, variant.name) in asked
@@ -126,16 +139,21 @@ def _universes(
     paper: Paper,
     seen: Scan,
     results: Results,
-    filled: Mapping[str, Sequence[Filled]],
+    filled: Iterable[Sequence[Filled]],
     off: list[str],
 ) -> list[Filled]:
     """The cells of its universes, if any run is there that is of no table of its."""
-    asked = {(f.experiment, f.variant): f.asked for found in filled.values() for f in found}
+    asked = {
+        (f.experiment, f.variant, seed)
+        for found in filled
+        for f in found
+        for seed in f.cell.seeds(f.asked)
+    }
     others = {
         label(record)
         for record in seen.records
         if record.state == "finished"
-        and record.seed >= asked.get(_key(record), 0)
+        and (*_key(record), record.seed) not in asked
         and (record.source.stem == paper.slug or record.path is not None)
     }
     if not others:
@@ -163,7 +181,7 @@ def _missing(tables: Iterable[Sequence[Filled]]) -> Iterator[str]:
 def _misled(file: Path, results: Results, shown: Sequence[Filled]) -> Iterator[str]:
     """Cells that the index beside the paper leads to another variant than their words compose."""
     index = indexed(file)
-    for words, cell in {cell.cell.overrides: cell for cell in shown}.items():
+    for words, cell in {cell.words: cell for cell in shown if not cell.is_open}.items():
         said = index.get(words)
         if said and said != (cell.experiment, cell.variant):
             is_now = f"{cell.experiment}/{cell.variant}"

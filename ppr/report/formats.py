@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ppr.papers.cells import Filled
+from ppr.papers.tuning import as_record
 from ppr.report.sheet import Sheet, commands, difference, notes, reported, reproduced
 from ppr.results.spreadsheet import inert
 
@@ -255,6 +256,7 @@ def _value(sheet: Sheet, filled: Filled) -> dict[str, Any]:
         "difference": filled.difference,
         "experiment": filled.experiment,
         "variant": filled.variant,
+        "tuned": filled.choice.chosen if filled.choice else None,
         "command": filled.command,
     }
 
@@ -268,6 +270,7 @@ def as_json(sheets: Sequence[Sheet]) -> str:
             "title": sheet.table.title,
             "scale": sheet.table.scale,
             "settings": sheet.table.settings,
+            "tuning": [as_record(choice) for choice in sheet.choices],
             "protocol": sheet.table.protocol,
             "reported": {
                 "source": sheet.table.reported.source,

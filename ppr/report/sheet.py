@@ -18,6 +18,8 @@ from ppr.papers.comparisons import leaders
 from ppr.papers.reported import readings
 from ppr.papers.schema import Paper
 from ppr.papers.table_schema import Best, Settings, Table
+from ppr.papers.tuned import table_choices
+from ppr.papers.tuning import Choice, budgets, told
 from ppr.results.metrics import flatten
 
 MOST_EXTRA_PLACES = 3
@@ -39,6 +41,11 @@ class Sheet:
     @property
     def cells(self) -> list[Filled]:
         return [filled for row in self.places.values() for filled in row.values()]
+
+    @cached_property
+    def choices(self) -> list[Choice]:
+        """What the tuning has chosen for its rows."""
+        return table_choices(self.cells)
 
     @property
     def title(self) -> str:
@@ -118,7 +125,8 @@ def difference(filled: Filled) -> str:
 
 _SETTINGS: dict[Settings, str] = {
     "paper": "the paper's own",
-    "tuned": "tuned, by the grid that the paper's notes state",
+    "tuned": "tuned",
+    "tuned by hand": "tuned by hand, by the grid that the paper's notes state",
     "untuned": "untuned, nor the paper's own",
 }
 
@@ -143,6 +151,7 @@ def notes(sheet: Sheet) -> Iterator[str]:
         yield f"Protocol: {_list(table.protocol)}."
     if table.settings != "none":
         yield f"Settings: {_SETTINGS[table.settings]}{_left_out(table)}."
+    yield from _tuning(sheet)
     yield from _recorded(sheet)
     if table.reported:
         words = f"Reported: {table.reported.source}"
@@ -159,20 +168,44 @@ def notes(sheet: Sheet) -> Iterator[str]:
         yield from readings(table.reported)
     yield from _older(sheet)
     for filled in sheet.cells:
-        for note in filled.notes:
+        for note in () if filled.is_open else filled.notes:
             yield f"Warning: {note}"
+
+
+def _tuning(sheet: Sheet) -> Iterator[str]:
+    """The grid's budget and metric, then each choice with all the values behind it."""
+    tune = sheet.table.tune
+    if tune is None or not sheet.choices:
+        return
+    first = sheet.choices[0]
+    of = "each cell" if tune.each == "cell" else "each row, over its columns"
+    seeds = ", ".join(map(str, tune.seeds))
+    yield (
+        f"Tuning, for {of}: {budgets(sheet.choices)}, by the mean {first.metric} "
+        f"({first.direction}) of seeds {seeds} (n={len(tune.seeds)})"
+        + (f", with {tune.words}" if tune.words else "")
+        + "."
+    )
+    for row, own in tune.rows.items():
+        if own.fixed:
+            yield f"Not tuned, {row}: {own.fixed}."
+    for choice in sheet.choices:
+        yield f"Tuned, {told(choice)}"
 
 
 def commands(sheet: Sheet) -> list[tuple[str, str]]:
     """Each cell that lacks seeds, and the command that runs them; one for cells that share runs."""
-    found: dict[str, str] = {}
+    found: dict[str, dict[str, None]] = {}
     for filled in sheet.cells:
-        if filled.command:
+        if filled.choice and filled.is_open:
+            again = command_line("reproduce", f"{sheet.paper.slug}/{sheet.name}")
+            have = f"{filled.choice.done} of {filled.choice.asked} tuning runs"
+            found.setdefault(again, {})[f"{filled.choice.label} ({have})"] = None
+        elif filled.command:
             have = f"{len(filled.samples)} of {filled.asked} seeds"
             place = f"{filled.cell.row}, {filled.cell.column} ({have})"
-            known = found.get(filled.command)
-            found[filled.command] = f"{known}; {place}" if known else place
-    return [(place, command) for command, place in found.items()]
+            found.setdefault(filled.command, {})[place] = None
+    return [("; ".join(places), command) for command, places in found.items()]
 
 
 def _older(sheet: Sheet) -> Iterator[str]:

@@ -27,7 +27,6 @@ from ppr.papers.cells import Resolve, Results
 from ppr.papers.claim_schema import KINDS
 from ppr.papers.files import Reference, read, references
 from ppr.papers.kinds import (
-    UNTUNED,
     added,
     is_untuned,
     multiverse,
@@ -37,7 +36,7 @@ from ppr.papers.kinds import (
     sentences,
 )
 from ppr.papers.table_schema import SCALES
-from ppr.papers.verdict import OUTCOMES
+from ppr.papers.verdict import OUTCOMES, UNTUNED
 from ppr.report import scoreboard, sheet, site_chart, specification
 from ppr.report.site_paper import (
     PaperView,

@@ -125,7 +125,7 @@ def _table_view(paper: Paper, name: str, results: Results, verdicts: list[Verdic
         except BadRequest as error:
             # One experiment that is yet to come must not hide the other cells, nor what the paper
             # reports for this one.
-            filled = Filled(cell, "", "", (), {}, ())
+            filled = Filled(cell, "", "")
             problems[str(error)] = None
         places.setdefault(cell.row, {})[cell.column] = filled
     sheet = Sheet(paper, name, table, places)

@@ -3,6 +3,7 @@
 linear/top1              after the last epoch, on the test split
 untrained/linear/top1    the same evaluator on the untrained encoder
 best/linear/top1         of the epoch chosen on the validation split
+validation/linear/top1   the metric by which that epoch was chosen, as it was then
 cost/seconds             what the run took
 """
 
@@ -35,7 +36,20 @@ def measured(summary: Mapping[str, Any]) -> dict[str, Any]:
         flatten(summary.get("metrics") or {}, "/")
         | flatten(summary.get("untrained") or {}, "/", "untrained/")
         | flatten(best.get("metrics") or {}, "/", "best/")
+        | ({best["chosen_by"]: best["value"]} if {"chosen_by", "value"} <= best.keys() else {})
     )
+
+
+def quantity(path: str) -> str:
+    """A metric without where it was taken: an untrained encoder's accuracy is one too."""
+    for origin in ("untrained/", "best/", "validation/"):
+        path = path.removeprefix(origin)
+    return path
+
+
+def monitored(summary: Mapping[str, Any]) -> str:
+    """The metric on the validation split that a run was watched by; empty of one that was not."""
+    return str((summary.get("best") or {}).get("chosen_by", ""))
 
 
 def metrics(summary: Mapping[str, Any]) -> dict[str, float]:
@@ -46,7 +60,7 @@ def metrics(summary: Mapping[str, Any]) -> dict[str, float]:
 
 def after_last_epoch(summary: Mapping[str, Any]) -> dict[str, float]:
     """The metrics that a run is first of all known by, by path: of the last epoch, on test."""
-    aside = ("untrained/", "best/", "cost/")
+    aside = ("untrained/", "best/", "validation/", "cost/")
     return {path: v for path, v in metrics(summary).items() if not path.startswith(aside)}
 
 

@@ -28,7 +28,7 @@ from ppr.papers.files import find_all, folders, load, read, reference
 from ppr.papers.index import indexed_cells
 from ppr.report import formats
 from ppr.report.sheet import fill
-from ppr.results.tree import Scan
+from ppr.results.tree import Scan, scan
 
 SHIPPED = find_all(folders())
 
@@ -279,9 +279,9 @@ def test_the_index_of_cells_is_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     """If not: `ppr publish SLUG`, or python scripts/index_cells.py for all."""
     monkeypatch.setenv("PPR_CACHE", str(tmp_path))
     known = cache.Variants(compose).known
-    results = Results(cache.Variants(compose), Scan([], []))
+    results = Results(cache.Variants(compose), scan(Path(__file__).parents[2] / "results"))
     asked = {
-        json.dumps(list(cell.overrides))
+        json.dumps(list(results.words(cell)))
         for path in SHIPPED.values()
         if reference(path).has_tables
         for cell in indexed_cells(read(path), results)[0]

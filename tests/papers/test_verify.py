@@ -179,7 +179,7 @@ def test_no_other_command_takes_an_edited_number(root: Path) -> None:
 
 def test_an_index_that_leads_a_cell_elsewhere_is_found(root: Path, own_configs: Path) -> None:
     paper = own_configs / "paper" / "toy.yaml"
-    write_index(paper)
+    write_index(paper, scan(root))
     file = paper.parent / "index" / "toy.json"
     assert invoke("verify", "toy").exit_code == 0
     fast, slow = (next(root.glob(f"{name}/*")).name for name in ("toy_fast", "toy_slow"))
