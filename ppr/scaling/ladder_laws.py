@@ -49,17 +49,22 @@ def one_step(p: Array, sizes: Array) -> Predicted:
     return values, np.column_stack([outer, share, np.ones(len(sizes))])
 
 
+def huber(predicted: Predicted, truth: Array) -> tuple[float, Array]:
+    """The Huber loss of log residuals, summed, and its derivatives [P]."""
+    values, slopes = predicted
+    away = np.log(values) - np.log(truth)
+    size = np.abs(away)
+    losses = np.where(size < DELTA, 0.5 * away**2, DELTA * (size - 0.5 * DELTA))
+    return float(losses.sum()), (np.clip(away, -DELTA, DELTA) / values) @ slopes
+
+
 def fit_huber(
     law: Law, inputs: Array, truth: Array, start: Sequence[float], bounds: Sequence[Bound]
 ) -> Array:
     """Parameters of the least Huber loss of log residuals, by L-BFGS-B from one start."""
 
     def cost(p: Array) -> tuple[float, Array]:
-        values, slopes = law(p, inputs)
-        away = np.log(values) - np.log(truth)
-        size = np.abs(away)
-        huber = np.where(size < DELTA, 0.5 * away**2, DELTA * (size - 0.5 * DELTA))
-        return float(huber.sum()), (np.clip(away, -DELTA, DELTA) / values) @ slopes
+        return huber(law(p, inputs), truth)
 
     options = {"ftol": 0.0, "gtol": 1e-10, "maxiter": 1_000_000}
     found = minimize(
