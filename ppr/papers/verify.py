@@ -142,7 +142,10 @@ def _universes(
     filled: Iterable[Sequence[Filled]],
     off: list[str],
 ) -> list[Filled]:
-    """The cells of its universes, if any run is there that is of no table of its."""
+    """The cells of its universes, of tables of which one universe has been run to its end.
+
+    Tables share runs in universes too; of those that are not begun, cells with some run are there.
+    """
     asked = {
         (f.experiment, f.variant, seed)
         for found in filled
@@ -163,8 +166,10 @@ def _universes(
     except BadRequest as error:
         off.append(str(error))
         return []
-    begun = {f.cell.name for f in found if not others.isdisjoint(map(label, f.records))}
-    return [cell for cell in found if cell.cell.name in begun]
+    own = [f for f in found if not others.isdisjoint(map(label, f.records))]
+    short = {(f.cell.name, f.cell.universe) for f in found if f.missing_seeds}
+    begun = {f.cell.name for f in own if (f.cell.name, f.cell.universe) not in short}
+    return [f for f in found if f.cell.name in begun or f in own]
 
 
 def _missing(tables: Iterable[Sequence[Filled]]) -> Iterator[str]:
