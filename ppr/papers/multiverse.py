@@ -174,9 +174,10 @@ def _in(
 ) -> Cell:
     """The cell as it is in a universe, whose seeds are its whole plan."""
     few = cell.table.seeds if all_seeds else cell.table.universe_seeds
-    planned = few if seeds is None else max(seeds) + 1
+    planned = few if seeds is None else len(seeds)
     table: Table = cell.table.model_copy(update={"seeds": planned, "looks": ()})
-    return replace(cell, table=table, extra=tuple(words), universe=universe)
+    own = tuple(seeds or ())
+    return replace(cell, table=table, extra=tuple(words), universe=universe, own_seeds=own)
 
 
 def _by(cell: Cell, metric: str | None) -> Cell:
@@ -245,7 +246,8 @@ def filled(paper: Paper, results: Results) -> list[Filled]:
     own = {results.variant(cell): cell.table.seeds for cell in shown if _is_there(cell, results)}
     found = {}
     for cell in planned(paper, results):
-        if cell.table.seeds > own.get(results.variant(cell), 0):
+        shown_too = range(own.get(results.variant(cell), 0))
+        if any(seed not in shown_too for seed in cell.seeds(cell.table.seeds)):
             one = results.fill(cell)
             found[(*results.variant(cell), cell.metric)] = one
     return [*found.values()]
@@ -271,7 +273,7 @@ def planned(paper: Paper, results: Results) -> Iterator[Cell]:
             continue
         for universe in universes(paper, name, groups, results):
             for cell in (cell for group in universe.groups for cell in group):
-                key = results.words(cell), cell.metric, cell.table.seeds
+                key = results.words(cell), cell.metric, cell.seeds(cell.table.seeds)
                 if key not in seen:
                     seen.add(key)
                     yield cell
