@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from well_written import assert_claims_stand_alone, assert_whole
 
 from ppr import registry
 from ppr.cli import new
@@ -84,11 +85,15 @@ def test_in_a_checkout_they_lie_where_ppr_looks(room: str) -> None:
     assert list(files) == [root / part for part in parts]
 
 
-def test_a_paper_goes_to_the_room_of_its_family() -> None:
+def test_a_paper_goes_to_the_room_of_its_family_and_keeps_what_papers_keep(tmp_path: Path) -> None:
     files = new.skeleton("paper", "paper", "my_own", None, "long_tail")
     (paper,) = [path for path in files if "paper" in path.parts]
     assert paper.parent.name == "long_tail"
     assert "family: long_tail\n" in files[paper]
+    copy = tmp_path / paper.name
+    copy.write_text(files[paper])
+    assert_whole(copy)
+    assert_claims_stand_alone(copy)
 
 
 def test_nothing_that_is_there_is_touched(tmp_path: Path, own_plugins: None) -> None:

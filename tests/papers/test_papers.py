@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from own_paper import TEXT, VARIANT, invoke, mine, resolve, sheet, write_run
 from own_paper_fixtures import own_papers, own_root  # noqa: F401
+from well_written import assert_claims_stand_alone, assert_whole
 
 import ppr.cli.paper
 import ppr.cli.papers
@@ -38,35 +39,8 @@ SHIPPED = find_all(folders())
 
 @pytest.mark.parametrize("slug", SHIPPED)
 def test_every_shipped_paper_reads(slug: str) -> None:
-    path = SHIPPED[slug]
-    paper, head = read(path), reference(path)
-    assert (paper.slug, paper.title, paper.year, paper.family) == (
-        head.slug,
-        head.title,
-        head.year,
-        head.family,
-    )
-    assert head.has_tables == bool(paper.tables)
-    assert paper.method
-    assert paper.claims_in_words
-    assert paper.claims or not paper.tables
-    assert paper.about or not paper.tables
-    text = path.read_text(encoding="utf-8")
-    assert max(map(len, text.splitlines())) <= 100
-    assert re.fullmatch(r"[a-z0-9_]+", slug)
-
-
-ELLIPTIC = {"and", "or", "nor", "so", "it", "its", "they", "their", "these", "there"}
-
-
-@pytest.mark.parametrize("slug", [slug for slug, path in SHIPPED.items() if read(path).claims])
-def test_every_claim_can_be_understood_alone(slug: str) -> None:
-    """A claim's sentence is a heading of the site: it leans on no sentence before it, and no two
-    of a paper are the same."""
-    said = [claim.says for claim in read(SHIPPED[slug]).claims.values()]
-    assert not [text for text in said if text.split()[0] in ELLIPTIC]
-    assert not [text for text in said if len(text.split()) < 4]
-    assert len(set(said)) == len(said)
+    assert_whole(SHIPPED[slug])
+    assert_claims_stand_alone(SHIPPED[slug])
 
 
 def test_the_catalogue_is_whole() -> None:
