@@ -15,6 +15,7 @@ used again as it is if it is there already.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import resource
@@ -31,10 +32,9 @@ from typing import Any
 import yaml
 
 from ppr import registry
-from ppr.config.compose import compose
 from ppr.config.places import config_files
-from ppr.papers.cells import cells
-from ppr.papers.files import read
+from ppr.config.usage import component_of
+from ppr.papers.cache import INDEX
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ("title", "year", "family")
@@ -43,23 +43,25 @@ COPIED = {"loss": "losses", "task": "studies"}
 
 
 class Original:
-    """A paper with tables, and what is copied with it."""
+    """A paper with tables, and what is copied with it: what its index of cells names."""
 
     def __init__(self, slug: str, path: Path) -> None:
         self.path = path
         self.records = ROOT / "results" / f"{slug}.jsonl"
-        self.experiments: dict[str, Path] = {}
-        self.components: set[tuple[str, str]] = set()
-        tables = read(path).tables
-        asked = {cell.overrides for name, table in tables.items() for cell in cells(name, table)}
-        for words in asked:
-            config = compose(words)
-            files = [Path(file) for group, file in config.sources if group == "experiment"]
-            self.experiments |= {file.stem: file for file in files}
-            for kind, room in COPIED.items():
-                name = (config.values.get(kind) or {}).get("name")
-                if name and registry.find(kind, name).is_relative_to(ROOT / "ppr" / room):
-                    self.components.add((kind, name))
+        self.index: dict[str, Any] = json.loads(index_file(path).read_text())
+        options = {tuple(option.split("/")) for key in self.index for option in json.loads(key)}
+        named = {name for kind, *rest in options if kind == "experiment" for name in rest}
+        self.experiments = {name: config_files("experiment")[name] for name in named}
+        parts = {(kind, component_of(kind, *rest)) for kind, *rest in options if kind in COPIED}
+        self.components = {
+            (kind, name)
+            for kind, name in parts
+            if registry.find(kind, name).is_relative_to(ROOT / "ppr" / COPIED[kind])
+        }
+
+
+def index_file(paper: Path) -> Path:
+    return paper.parent / INDEX / f"{paper.stem}.json"
 
 
 def reference_test(kind: str, source: Path) -> Path | None:
@@ -98,6 +100,38 @@ def rename(text: str, original: Original, end: str) -> str:
     return text
 
 
+def renamed_index(original: Original, end: str) -> dict[str, Any]:
+    """Its index with the new names; `DIGESTS` renews the digests, the variants stay as they are."""
+    new = {f"{kind}/{name}": f"{kind}/{name}{end}" for kind, name in original.components}
+    new |= {f"experiment/{name}": f"experiment/{name}{end}" for name in original.experiments}
+    said = {key.replace("/", "="): value.replace("/", "=") for key, value in new.items()}
+
+    def listed(text: str, names: dict[str, str]) -> str:
+        return json.dumps([names.get(word, word) for word in json.loads(text)])
+
+    return {
+        listed(options, new): {
+            part: {listed(words, said): what for words, what in known.items()}
+            if isinstance(known, dict)
+            else known
+            for part, known in entry.items()
+        }
+        for options, entry in original.index.items()
+    }
+
+
+DIGESTS = """
+import json
+from ppr.papers.cache import INDEX, content_digest
+from ppr.papers.files import folders
+for file in [f for folder in folders() for f in folder.rglob(f"{INDEX}/*.json")]:
+    index = json.loads(file.read_text())
+    for options, entry in index.items():
+        entry["digest"] = content_digest(json.loads(options))
+    file.write_text(json.dumps(index))
+"""
+
+
 def write(tree: Path, file: Path, end: str, text: str) -> None:
     """Beside the copy of a file of this tree, under its name with an ending."""
     place = tree / file.relative_to(ROOT)
@@ -122,6 +156,9 @@ def give_tables(tree: Path, bare: Path, original: Original, end: str) -> None:
     text = yaml.safe_dump(head | {k: v for k, v in body.items() if k not in head}, sort_keys=False,
                           width=95, allow_unicode=True)  # fmt: skip
     (tree / bare.relative_to(ROOT)).write_text(text)
+    index = tree / index_file(bare).relative_to(ROOT)
+    index.parent.mkdir(exist_ok=True)
+    index.write_text(json.dumps(renamed_index(original, end)))
     if original.records.is_file():
         shutil.copy(original.records, tree / "results" / f"{bare.stem}.jsonl")
 
@@ -136,7 +173,11 @@ def grow(tree: Path, papers: int) -> None:
     full = {slug: p for slug, p in config_files("paper").items() if "\ntables:" in p.read_text()}
     bare = [path for slug, path in config_files("paper").items() if slug not in full]
     # Not one whose columns hold the end of an experiment's name and more words after it.
-    originals = [Original(slug, p) for slug, p in full.items() if slug != "scl_relu_symmetry"]
+    originals = [
+        Original(slug, path)
+        for slug, path in full.items()
+        if slug != "scl_relu_symmetry" and index_file(path).is_file()
+    ]
     own_components(originals)
     turn = cycle(originals)
     for number, path in enumerate(bare[: papers - len(full)]):
@@ -147,8 +188,7 @@ def grow(tree: Path, papers: int) -> None:
     for number, test in zip(range(wanted), cycle(tests), strict=False):
         write(tree, test, f"_g{number}", test.read_text())
     environment = os.environ | {"PYTHONPATH": str(tree)}
-    index = [sys.executable, "scripts/index_cells.py"]
-    subprocess.run(index, cwd=tree, env=environment, check=True)
+    subprocess.run([sys.executable, "-c", DIGESTS], cwd=tree, env=environment, check=True)
 
 
 def main() -> int:
