@@ -12,10 +12,11 @@ Of each attribute that is annotated for an offer:
 
 An answer that is no JSON, lacks the attribute, or says "n/a" or "None" is none. Counts are summed
 over attributes and offers (micro average). Systems: `gpt4`, with a JSON schema and ten
-demonstrations out of the `train` offers (the small set is a fifth of the large); `gpt4_ensemble`, a
-vote of such with shuffled demonstrations; `gpt35`, GPT-3.5 with a list of attributes, whose
-training share is what was published; and `lookup`, which needs no model: the first value of the attribute,
-in order of the training offers of its category, that occurs in the title.
+demonstrations out of the `train` offers (the small set is a fifth of the large);
+`gpt4_ensemble`, a vote of such with shuffled demonstrations; `gpt35`, GPT-3.5 with a list of
+attributes, whose training share is what was published; and `lookup`, which needs no model: the
+first value of the attribute, in order of the training offers of its category, that occurs in the
+title.
 
 Metrics, fractions of 1, means over both sets where `data` is both: `micro/f1`, `micro/precision`,
 `micro/recall`; `printed/f1`, what the run's own file states; `interval/low` and `interval/high`,
