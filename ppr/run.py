@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ppr.commands import command_line
 from ppr.config.compose import Config
@@ -23,9 +23,6 @@ from ppr.results.failure import now, reason, write_failure
 from ppr.results.files import clear_asides, write_atomic, write_json
 from ppr.results.finished import finished_summary, run_directory
 from ppr.trackers.live import tracked
-
-if TYPE_CHECKING:
-    pass
 
 _log = logging.getLogger(__name__)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 import click
 
@@ -14,9 +13,6 @@ from ppr.data import hub
 from ppr.data.sources import described, sources
 from ppr.display.terminal import print_table
 from ppr.errors import BadRequest, RunFailed
-
-if TYPE_CHECKING:
-    pass
 
 STYLES = {"ok": "green", "failed": "red", "not checked": "yellow", "not here": "yellow"}
 
