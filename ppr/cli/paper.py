@@ -17,6 +17,7 @@ import click
 from ppr.cli import options
 from ppr.cli.papers import resolve
 from ppr.cli.words import PAPER
+from ppr.commands import command_line
 from ppr.config.places import shipped_configs
 from ppr.display.terminal import Cell, print_table
 from ppr.papers.board import fill_tables
@@ -207,11 +208,16 @@ def print_verdicts(paper: Paper, verdicts: list[Verdict]) -> None:
 
 def print_curves(paper: Paper, verdicts: list[Verdict]) -> None:
     """The specification curve of each claim that has one, and what is wrong with a universe."""
+    missing = False
     for verdict in verdicts:
         if verdict.multiverse.problem:
             click.echo(f"\n{verdict.claim}: {verdict.multiverse.problem}")
         if (found := curve(paper, verdict)) and (len(found.specs) > 1 or found.missing):
             click.echo("\n" + "\n".join(lines(found)))
+            missing |= bool(found.missing)
+    if missing:
+        does = command_line("reproduce", paper.slug, "--part", "universes")
+        click.echo(f"\nuniverses that have not run: {does}")
 
 
 def _files(filled: list[Filled]) -> list[str]:

@@ -33,7 +33,7 @@ WIDTHS = ("hidden", "channels", "widths", "widening", "width", "dim")
 
 SIZES = (
     "samples", "pairs", "points", "users", "customers", "documents", "candidates", "symbols",
-    "classes", "vocabulary", "columns", "answers", "bits", "joints", "levels", "size",
+    "classes", "vocabulary", "columns", "answers", "joints", "levels", "size",
 )  # fmt: skip
 """The fields of studies that say how large a problem is, the first that it has taken."""
 

@@ -65,6 +65,8 @@ class Curve:
         """
         means = [0.0, *(spec.effect.estimate for spec in self.specs)]
         low, high = min(means), max(means)
+        if low == high:
+            return -1.0, 1.0
         room = high - low or 1.0
         ends = [end for spec in self.specs for end in spec.ends]
         return max(min([low, *ends]), low - room / 2), min(max([high, *ends]), high + room / 2)
