@@ -116,7 +116,7 @@ def command(
     cells = sum(len(filled) for each in run for filled in each.filled.values())
     name = slugs[0] if alone else count(len(run), "paper")
     said = f"{name}: {count(records, 'record')} behind {count(cells, 'cell')} verified"
-    shown = [cell for each in run for filled in each.filled.values() for cell in filled]
+    shown = [cell for each in run for cell in each.shown]
     if older := sum(bool(cell.older) for cell in shown):
         said += f", {older} of other code"
     if attested := sum(bool(cell.attested) and not cell.older for cell in shown):
@@ -143,7 +143,7 @@ def _attest(found: Sequence[Checked], seen: Scan, root: Path, jobs: int) -> list
     from ppr.papers.attested import Attested
     from ppr.results.attestations import add
 
-    cells = [cell for each in found for filled in each.filled.values() for cell in filled]
+    cells = [cell for each in found for cell in each.shown]
     chosen = choose(cells, Attested(seen), seen.attestations)
     seconds = sum(each.seconds for each in chosen)
     time = f": {about(seconds, jobs)} by their records" if chosen else ""

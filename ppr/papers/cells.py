@@ -337,12 +337,11 @@ class Results:
                 told = f"{' '.join(other)} and {' '.join(point)}"
                 raise BadRequest(f"tables.{cell.name}.tune: {cell.row}: {told} are the same run")
             by_point[point].append(one)
-        watched = (monitored(record.summary) for one in runs for record in one.records)
         alike = list(dict.fromkeys(each.column for each in _alike(cell)))
         return Choice(
             row=cell.row,
             columns=tuple(alike) if tune.each == "cell" else (),
-            metric=tune.metric or next(watched, MONITORED),
+            metric=tune.metric or next((one.cell.metric for one in runs if one.records), MONITORED),
             seeds=tune.seeds,
             grid=grid,
             tried=tuple(Tried(p, _means(found)) for p, found in by_point.items()),
@@ -453,6 +452,8 @@ class Results:
             )
         notes += [f"{problem}: left out" for problem in self._problems_of(experiment, variant)]
         shown = filled.first(asked)
+        if cell.metric == MONITORED and used:
+            shown = replace(shown, cell=replace(cell, metric=monitored(used[0].summary)))
         return replace(shown, notes=(*notes, *_far(shown)))
 
     @cached_property

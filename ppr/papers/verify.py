@@ -49,11 +49,13 @@ class Checked:
 
     `off`: what is amiss; `old`: the cells of older code, which are what they say they are; `told`:
     what is worth a line, and no more, as are cells of older code that gives the same numbers.
-    `filled`: the cells of each table that could be filled, from sound records alone.
+    `filled`: the cells of each table that could be filled, from sound records alone; `shown`: these
+    and the cells of its tuning and universes.
     """
 
     paper: Paper
     filled: Mapping[str, Sequence[Filled]]
+    shown: Sequence[Filled]
     records: Sequence[Record]
     off: Sequence[str]
     old: Sequence[str]
@@ -100,7 +102,7 @@ def check(paper: Paper, file: Path, seen: Scan, resolve: Resolve) -> Checked:
         for each, says, many, which in _changed(shown, "attested")
     ]
     used = {label(record) for cell in shown for record in cell.records}
-    return Checked(paper, filled, [r for r in behind if label(r) in used], off, old, told)
+    return Checked(paper, filled, shown, [r for r in behind if label(r) in used], off, old, told)
 
 
 def _key(record: Record) -> tuple[str, str]:
