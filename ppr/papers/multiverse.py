@@ -78,7 +78,7 @@ def universes(paper: Paper, name: str, groups: Sequence[Group], results: Results
 def _default(name: str, claim: Claim, groups: Sequence[Group], results: Results) -> Universe | None:
     """None where the cells have nothing that it changes."""
     known = [[results.facts(cell) for cell in group] for group in groups]
-    seeds = range(groups[0][0].table.universe_seeds)
+    seeds = range(groups[0][0].table.few)
     if name == "metric":
         return _by_another_metric(claim, groups, known)
     if name == "passes":
@@ -143,7 +143,7 @@ def _stated(
     if metric and (len(flips) > 1 or not takes_another_metric(claim, flipped=flipped)):
         raise BadRequest(f"metric={metric}: the claim is of a size, which is of its own metric")
     plain = metric is not None and not rest
-    few = range(groups[0][0].table.seeds if plain else groups[0][0].table.universe_seeds)
+    few = range(groups[0][0].table.seeds if plain else groups[0][0].table.few)
     there = [
         tuple(_by(_in(name, cell, rest, seeds, plain), metric) for cell in group)
         for group in groups
@@ -173,7 +173,7 @@ def _in(
     all_seeds: bool = False,
 ) -> Cell:
     """The cell as it is in a universe, whose seeds are its whole plan."""
-    few = cell.table.seeds if all_seeds else cell.table.universe_seeds
+    few = cell.table.seeds if all_seeds else cell.table.few
     planned = few if seeds is None else len(seeds)
     table: Table = cell.table.model_copy(update={"seeds": planned, "looks": ()})
     own = tuple(seeds or ())

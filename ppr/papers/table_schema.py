@@ -54,7 +54,8 @@ class Table(Part):
     hand`, of a grid for every row, so the notes say, chosen on validation; `untuned`, neither;
     `none`, nothing is trained. A table with a grid in `tune` is `tuned`, and does not say so.
 
-    `universes`: those of all its findings, run with `universe_seeds` seeds, from 0 on.
+    `universes`: those of all its findings, run with `universe_seeds` seeds, from 0 on, or
+    as few as the table has.
     """
 
     title: str
@@ -120,6 +121,11 @@ class Table(Part):
     def look(self, number: int) -> int:
         """The seeds of a look, from 0; of the last, where another table has more."""
         return self.plan[min(number, len(self.plan) - 1)]
+
+    @property
+    def few(self) -> int:
+        """The seeds of a universe: no more than those of the table."""
+        return min(self.universe_seeds, self.seeds)
 
     @property
     def factor(self) -> float:

@@ -41,7 +41,8 @@ class Spec:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """`unit`: of the effects. `missing`, `off`: universes that have not run, or are not asked."""
+    """`unit`: of the effects; `seeds`: of a universe that takes runs of its own. `missing`, `off`:
+    universes that have not run, or are not asked."""
 
     claim: str
     says: str
@@ -91,7 +92,7 @@ def curve(paper: Paper, verdict: Verdict) -> Curve | None:
     off = [f"{name}: {why}" for name, why in found.off.items()]
     off += [f"{s.name}: changes no number here" for s in found.specifications if s.same]
     told = found.told(verdict.outcome)
-    seeds = table.universe_seeds
+    seeds = table.few
     return Curve(verdict.claim, verdict.says, told, table.unit, seeds, specs, missing, off)
 
 
@@ -99,7 +100,8 @@ def lines(curve: Curve) -> Iterator[str]:
     """The curve as text, a line a universe: its effect, where that lies, and what is otherwise."""
     unit = f", in {curve.unit}" if curve.unit else ""
     yield f"{curve.claim}: {curve.told}" if curve.told else f"{curve.claim}:"
-    yield f"specification curve: effect{unit}, in the direction claimed where above 0"
+    few = f"{curve.seeds} {'seed' if curve.seeds == 1 else 'seeds'} a universe"
+    yield f"specification curve: effect{unit}, as claimed where above 0; {few}"
     names = max(len(spec.name) for spec in curve.specs)
     texts = [number(spec.effect) for spec in curve.specs]
     width = max(map(len, texts))
