@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import click
 
 from ppr.cli import options
-from ppr.display.terminal import print_table
+from ppr.display.terminal import Cell, print_table
 from ppr.papers.board import Standing, board
 from ppr.papers.cache import Variants
 from ppr.papers.files import folders
 from ppr.papers.kinds import added, findings, multiverse, others, summary
+from ppr.papers.pairs import Pair, told
 from ppr.papers.words import composed
 from ppr.results.tree import results_root
 
@@ -24,8 +26,9 @@ resolve = Variants(composed)
 @click.option("--family", metavar="NAME", help="Only the papers of one family.")
 @options.results
 @options.config_dir
+@click.option("--reported", is_flag=True, help="The cells with a reported and a reproduced value.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(*, family: str | None, root: str | None, as_json: bool) -> None:
+def command(*, family: str | None, root: str | None, reported: bool, as_json: bool) -> None:
     """List every paper: family, what is implemented, scale reached, verdicts.
 
     Findings are the paper's sentences. Those reproduced are robust if their direction persists in
@@ -34,9 +37,17 @@ def command(*, family: str | None, root: str | None, as_json: bool) -> None:
 
     \b
       ppr papers --family contrastive
+      ppr papers --reported
       ppr papers --json
+
+    --reported: a cell is `within` if its whole 95 % interval lies as near the reported value as
+    that was read (half its last digit; what a figure allows), its own interval and the claim's
+    tolerance allowed; `outside` if the whole lies beyond.
     """
     found = board(folders(), results_root(root), resolve, family)
+    if reported:
+        _print_pairs({paper.slug: standing.pairs for paper, standing in found}, as_json)
+        return
     if as_json:
         papers = [
             {**asdict(paper), "path": str(paper.path), **asdict(standing)}
@@ -69,6 +80,24 @@ def command(*, family: str | None, root: str | None, as_json: bool) -> None:
     for paper, standing in found:
         if standing.problem:
             click.echo(f"{paper.slug}: {standing.problem}")
+
+
+def _print_pairs(found: Mapping[str, Sequence[Pair]], as_json: bool) -> None:
+    """Every cell with both values, and how many lie where."""
+    if as_json:
+        cells = [{"paper": slug, **asdict(pair)} for slug, pairs in found.items() for pair in pairs]
+        click.echo(json.dumps({"cells": cells}, indent=2, ensure_ascii=False))
+        return
+    head = ["cell", "reported", "reproduced", "n", "allowed", "falls"]
+    for slug, pairs in found.items():
+        rows: list[list[Cell]] = [
+            [pair.cell, pair.reported, pair.reproduced, pair.n, f"{pair.allowed:.3g}", pair.fate]
+            for pair in pairs
+        ]
+        if rows:
+            print_table(head, rows, title=slug, styles={"within": "green", "outside": "red"})
+            click.echo()
+    click.echo(told(found.values()))
 
 
 def implemented(standing: Standing) -> str:

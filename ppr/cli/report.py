@@ -29,14 +29,22 @@ from ppr.results.tree import results_root, scan
     metavar="FILE",
     help="Write the scoreboard as Markdown, and the site only with -o.",
 )
+@click.option(
+    "--readme",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    metavar="FILE",
+    help="Write its counts, and a few reported values, between the two marks in it.",
+)
 @options.results
 @options.config_dir
-def command(*, output: Path | None, scoreboard: Path | None, root: str | None) -> None:
+def command(
+    *, output: Path | None, scoreboard: Path | None, readme: Path | None, root: str | None
+) -> None:
     """Write a static site: the scoreboard, and a page a paper.
 
     \b
       ppr report
-      ppr report -o site/ --scoreboard results/README.md
+      ppr report -o site/ --scoreboard results/README.md --readme README.md
     """
     where = results_root(root)
     if root and not where.is_dir():
@@ -48,7 +56,18 @@ def command(*, output: Path | None, scoreboard: Path | None, root: str | None) -
             raise BadRequest(f"--scoreboard {scoreboard}: no folder {scoreboard.parent}")
         write_atomic(scoreboard, markdown(board(folders(), where, resolve), scoreboard.parent))
         click.echo(f"scoreboard written to {scoreboard}")
-    if output or not scoreboard:
+    if readme:
+        from ppr.report.scoreboard import readme as renewed
+
+        try:
+            text = renewed(
+                readme.read_text("utf-8"), board(folders(), where, resolve), readme.parent
+            )
+        except BadRequest as error:
+            raise BadRequest(f"--readme {readme}: {error}") from None
+        write_atomic(readme, text)
+        click.echo(f"counts written to {readme}")
+    if output or not (scoreboard or readme):
         from ppr.report.site import write_site
 
         output = output or Path("site")

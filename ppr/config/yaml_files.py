@@ -98,8 +98,15 @@ class Written(float):
     @property
     def half_unit(self) -> float:
         """Half a unit of the last digit that was written: of 97.50 it is 0.005, of 24e3 500."""
-        exponent = Decimal(self.text).as_tuple().exponent
-        return 0.5 * 10.0 ** int(exponent)
+        return 0.5 * 10.0**self._exponent
+
+    @property
+    def decimals(self) -> int:
+        return max(0, -self._exponent)
+
+    @property
+    def _exponent(self) -> int:
+        return int(Decimal(self.text).as_tuple().exponent)
 
 
 def _written(loader: Any, node: yaml.ScalarNode) -> float:

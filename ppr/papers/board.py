@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from ppr.errors import BadRequest, choices
 from ppr.papers.cache import Kept, code_stamp, digest, stamp
 from ppr.papers.files import Reference, read, references
+from ppr.papers.pairs import Pair, pairs
 
 if TYPE_CHECKING:
     from ppr.papers.cells import Filled, Resolve, Results
@@ -31,6 +32,7 @@ class Standing:
 
     `scales`: those of the tables whose experiments are there; `reached`: the largest of a table
     that has a run in every cell.
+    `pairs`: the cells with a reported and a reproduced value.
     `verdicts`: scale -> kind of claim -> outcome -> how many, as `ppr.papers.kinds` counts them.
     """
 
@@ -38,6 +40,7 @@ class Standing:
     reached: str | None = None
     verdicts: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
     problem: str | None = None
+    pairs: tuple[Pair, ...] = ()
 
 
 def board(
@@ -120,6 +123,7 @@ def standing(path: Path, results: Results) -> tuple[Standing, list[str]]:
         reached=max(full, key=SCALES.index, default=None),
         verdicts=tally(paper, judge(paper, results)),
         problem=problems[0] if problems else None,
+        pairs=tuple(pairs(paper, results)),
     ), experiments
 
 
@@ -151,7 +155,8 @@ class _Cache:
         entry = known.get(str(paper.path), {})
         with suppress(KeyError, TypeError, AttributeError):  # of another version
             if entry["stamp"] == self._stamp(entry["experiments"]):
-                return Standing(**entry["standing"])
+                kept = entry["standing"]
+                return Standing(**{**kept, "pairs": tuple(Pair(**p) for p in kept["pairs"])})
         found, experiments = standing(paper.path, results())
         known[str(paper.path)] = {
             "experiments": experiments,

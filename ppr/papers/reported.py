@@ -28,6 +28,9 @@ from ppr.papers.part import Part
 READING = ("read", "precision", "file", "commit", "n", "source")
 """Keys of a value that may stand in its row as well, and all but the last beside the rows."""
 
+ROUNDING = 1e-9
+"""Of what is allowed: 0.55 is half a digit from a printed 0.5, whatever binary fractions say."""
+
 
 def _as_written(given: Any, handler: ValidatorFunctionWrapHandler) -> Written:
     if isinstance(given, bool | str):

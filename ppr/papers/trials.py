@@ -18,10 +18,7 @@ from ppr.papers.comparisons import (
     paired,
     welch,
 )
-from ppr.papers.reported import Value
-
-_ROUNDING = 1e-9
-"""Of a tolerance: 0.55 is half a digit from a printed 0.5, whatever binary fractions say."""
+from ppr.papers.reported import ROUNDING, Value
 
 
 @dataclass(frozen=True)
@@ -108,7 +105,7 @@ def _matches(claim: Matches, reported: Value, filled: Filled) -> Trial:
     shift = one_sample(list(filled.samples.values()), reported.value)
     tolerance, parts = reported.allowed(claim.tolerance)
     if filled.certain:
-        shift, tolerance = replace(shift, certain=True), tolerance * (1 + _ROUNDING)
+        shift, tolerance = replace(shift, certain=True), tolerance * (1 + ROUNDING)
     told = f" (the authors' later code: {reported.later.value.text})" if reported.later else ""
     labels = _labels((filled,), f" against reported {reported}{told}")
     made = _equivalent(labels, shift, tolerance)

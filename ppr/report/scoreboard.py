@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from ppr.errors import BadRequest
 from ppr.papers.board import Standing
 from ppr.papers.files import Reference
 from ppr.papers.kinds import Counts, added, findings, multiverse, others, summary
+from ppr.papers.pairs import told as pairs_told
 from ppr.papers.table_schema import SCALES
 from ppr.report.formats import md
 
@@ -34,6 +36,17 @@ contradicts the paper or its released code. A *check* is one that only a bug cou
 against itself, arithmetic, trained against untrained), and says nothing of the paper. The three are
 counted apart.
 """
+
+PAIRED = """\
+## Reported and reproduced
+
+A cell is *within* if its whole 95 % interval lies as near the reported value as that was read (half
+its last digit, or what a figure allows), the reported interval and the claim's tolerance allowed;
+*outside* if the whole lies beyond; else *undecided*. ≈ is read off a figure.
+"""
+
+BEGIN, END = "<!-- scoreboard -->", "<!-- end of scoreboard -->"
+MOST_IN_README = 8
 
 
 def ordered(board: Sequence[Row]) -> list[Row]:
@@ -62,6 +75,9 @@ def markdown(board: Sequence[Row], folder: Path) -> str:
     lines = [HEAD]
     lines.append(f"{len(rows)} papers: {len(tested)} with tables, {len(planned)} planned.\n")
     lines += told(rows)
+    if any(standing.pairs for _, standing in rows):
+        lines.append(f"\n{PAIRED}")
+        lines.append(pair_table(rows, folder))
     lines.append(f"\n## Papers with tables ({len(tested)})\n")
     head = ["paper", "year", "family", "implemented", "reached", *(f"{s} findings" for s in SCALES)]
     head += ["of those reproduced", "contradicted", "checks"]
@@ -78,11 +94,48 @@ def markdown(board: Sequence[Row], folder: Path) -> str:
 
 def told(board: Sequence[Row]) -> list[str]:
     """The counts of all papers, a line a scale: they stand in the README too."""
-    return [
+    lines = [
         f"- {scale.capitalize()} scale: {summary(counts)}."
         for scale in SCALES
         if (counts := total(board, scale))
     ]
+    if any(standing.pairs for _, standing in board):
+        lines.append(f"- {pairs_told(standing.pairs for _, standing in board)}.")
+    return lines
+
+
+def pair_table(board: Sequence[Row], folder: Path, most: int | None = None) -> str:
+    """Reported beside reproduced: all cells, or the first of each of so many papers."""
+    rows = [row for row in ordered(board) if row[1].pairs]
+    shown = [
+        [
+            _link(paper.slug, paper.path, folder),
+            *map(md, (pair.cell, pair.unit, pair.reported, pair.reproduced)),
+            *(str(pair.n), f"{pair.allowed:.3g}", pair.fate),
+        ]
+        for paper, standing in rows[:most]
+        for pair in standing.pairs[: None if most is None else 1]
+    ]
+    head = ["paper", "cell", "unit", "reported", "reproduced", "n", "allowed", "falls"]
+    return _table(head, shown)
+
+
+def readme(text: str, board: Sequence[Row], folder: Path) -> str:
+    """A page with what stands between its two marks written anew: the counts, and a few cells.
+
+    Raises:
+        BadRequest: it has no such marks.
+    """
+    before, begun, rest = text.partition(BEGIN)
+    _, ended, after = rest.partition(END)
+    if not begun or not ended:
+        raise BadRequest(f"no lines {BEGIN} and {END}, between which the counts could be written")
+    rows = [row for row in ordered(board) if row[0].title]
+    lines = ["", *told(rows)]
+    if any(standing.pairs for _, standing in rows):
+        lines += ["", f"The first cell of each of {MOST_IN_README} papers with both values:", ""]
+        lines.append(pair_table(rows, folder, MOST_IN_README))
+    return f"{before}{BEGIN}{chr(10).join(lines)}\n{END}{after}"
 
 
 def _row(paper: Reference, standing: Standing, folder: Path) -> list[str]:

@@ -38,6 +38,7 @@ from ppr.papers.kinds import (
 from ppr.papers.table_schema import SCALES
 from ppr.papers.verdict import OUTCOMES, UNTUNED
 from ppr.report import scoreboard, sheet, site_chart, specification
+from ppr.report.site_pairs import Paired, paired_of
 from ppr.report.site_paper import (
     PaperView,
     TableView,
@@ -112,7 +113,10 @@ def write_site(
         pages[out / PAPERS / f"{found.slug}.html"] = site.paper(view)
     variants = [(v, slugs.get(key, [])) for key, v in variant_views(scan, asked, out).items()]
     rows = scoreboard.ordered(board)
-    pages[out / "index.html"] = site.index(rows, list(_shown(rows, views)), scan)
+    paired = paired_of(rows, PAPERS)
+    pages[out / "index.html"] = site.index(rows, list(_shown(rows, views)), paired, scan)
+    if paired.rows:
+        pages[out / "reported.html"] = site.reported(paired)
     pages[out / "runs.html"] = site.runs(str(root), variants, scan)
     (out / PAPERS).mkdir(parents=True, exist_ok=True)
     for file, text in pages.items():
@@ -201,7 +205,16 @@ class _Site:
     def _render(self, template: str, **content: Any) -> str:
         return self._pages.get_template(template).render(content) + "\n"
 
-    def index(self, board: Sequence[scoreboard.Row], shown: Sequence[Shown], scan: Scan) -> str:
+    def reported(self, paired: Paired) -> str:
+        return self._render("reported.html", paired=paired)
+
+    def index(
+        self,
+        board: Sequence[scoreboard.Row],
+        shown: Sequence[Shown],
+        paired: Paired,
+        scan: Scan,
+    ) -> str:
         rows = [
             BoardRow(
                 paper=paper,
@@ -216,6 +229,7 @@ class _Site:
             "index.html",
             rows=rows,
             shown=shown,
+            paired=paired,
             tested=sum(row.paper.has_tables for row in rows),
             totals={scale: scoreboard.total(board, scale) for scale in SCALES},
             families=sorted({row.paper.family for row in rows}),

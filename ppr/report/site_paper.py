@@ -90,6 +90,11 @@ class PaperView:
     variants: list[VariantView]
 
 
+def anchor(table: str) -> str:
+    """The id of a table on its paper's page."""
+    return f"table-{re.sub(r'[^A-Za-z0-9_-]', '-', table)}"
+
+
 def paper_view(
     paper: Paper,
     standing: Standing,
@@ -134,7 +139,7 @@ def _table_view(paper: Paper, name: str, results: Results, verdicts: list[Verdic
     if len(problems) > MOST_PROBLEMS:
         shown.append(f"and so {len(problems) - MOST_PROBLEMS} cells more")
     return TableView(
-        key=f"table-{re.sub(r'[^A-Za-z0-9_-]', '-', name)}",
+        key=anchor(name),
         name=name,
         sheet=sheet,
         notes=list(dict.fromkeys(notes(sheet))),

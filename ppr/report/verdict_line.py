@@ -8,9 +8,9 @@ from typing import Any
 
 from ppr.commands import command_line
 from ppr.papers.cache import papers_using
-from ppr.papers.cells import Filled, Results, cells, refer
-from ppr.papers.claim_schema import Matches
+from ppr.papers.cells import Filled, Results, cells
 from ppr.papers.files import folders, load
+from ppr.papers.pairs import fate, tolerance
 from ppr.papers.schema import Paper
 from ppr.report.sheet import difference, reported, reproduced
 from ppr.results.tree import scan
@@ -34,7 +34,7 @@ def verdict_line(
     cell = filled.cell
     said = f"reproduced {reproduced(filled)}"
     if cell.reported:
-        against = _against(filled, _tolerance(paper, filled))
+        against = _against(filled, tolerance(paper, filled))
         said = f"reported {reported(filled)}, {said}, {against}"
     return (
         f"{cell.row}, {cell.column}: {said}; {command_line('table', f'{paper.slug}/{cell.name}')} "
@@ -57,28 +57,18 @@ def _cells_of(
                     yield paper, filled
 
 
-def _tolerance(paper: Paper, filled: Filled) -> float | None:
-    """That of the `matches` claim about the cell, with how the value was read and its interval."""
-    value = filled.cell.reported
-    for claim in paper.claims.values():
-        if isinstance(claim, Matches) and value is not None:
-            places = [cell.place for text in claim.cells for cell in refer(paper, text)]
-            if filled.cell.place in places:
-                return value.allowed(claim.tolerance)[0]
-    return None
-
-
-def _against(filled: Filled, tolerance: float | None) -> str:
+def _against(filled: Filled, claimed: float | None) -> str:
     """The whole interval counts: a mean within tolerance may still be a matter of chance."""
-    away, interval = filled.difference, filled.interval
+    away, interval, value = filled.difference, filled.interval, filled.cell.reported
     assert away is not None
     assert interval is not None
-    if tolerance is None:
+    assert value is not None
+    if claimed is None:
         return f"difference {difference(filled)}"
+    allowed = value.allowed(claimed)[0]
     if interval.half_width is None:
-        return f"difference {difference(filled)} (tolerance {tolerance:g})"
-    if abs(away) + interval.half_width <= tolerance:
-        return "within tolerance"
-    if abs(away) - interval.half_width > tolerance:
-        return f"outside tolerance ({difference(filled)}, {tolerance:g} allowed)"
-    return f"not decided within tolerance ({difference(filled)}, {tolerance:g} allowed)"
+        return f"difference {difference(filled)} (tolerance {allowed:g})"
+    found = fate(away, interval.half_width, allowed)
+    said = "not decided within" if found == "undecided" else found
+    by = "" if found == "within" else f" ({difference(filled)}, {allowed:g} allowed)"
+    return f"{said} tolerance{by}"

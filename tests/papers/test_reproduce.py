@@ -334,10 +334,10 @@ def fake(root: Path, values: list[float], experiment: str = "toy_fast") -> dict[
 
 
 LINES = {
-    (0.61,): "reported 60.0, reproduced 61.0 (n=1, no interval), difference +1.0 (tolerance 10)",
+    (0.61,): "reported 60.0, reproduced 61.0 (n=1, no interval), difference +1.0 (tolerance 10.05)",
     (0.61, 0.62): "within tolerance",
-    (0.91, 0.92): "outside tolerance (+31.5, 10 allowed)",
-    (0.55, 0.75): "not decided within tolerance (+5.0, 10 allowed)",
+    (0.91, 0.92): "outside tolerance (+31.5, 10.05 allowed)",
+    (0.55, 0.75): "not decided within tolerance (+5.0, 10.05 allowed)",
 }
 
 

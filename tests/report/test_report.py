@@ -110,7 +110,7 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-PAGES = ["index.html", "runs.html", "paper/hostile.html", "paper/planned.html"]
+PAGES = ["index.html", "reported.html", "runs.html", "paper/hostile.html", "paper/planned.html"]
 SHIPPED = ["index.html", "paper/supcon.html", "paper/focal.html", "paper/cads.html"]
 
 
@@ -234,7 +234,7 @@ def test_hostile_text_is_shown_as_it_stands(toy: Path) -> None:
     assert page.words.count(shown) > 10
     assert f"{EXPERIMENT}/{variant('high')}" in page.words
     assert f"{METRIC}/top1 against" not in page.words  # no chart that nobody asked for
-    assert Page(toy / "index.html").words.count(shown) == 1
+    assert Page(toy / "index.html").words.count(shown) == 2  # the title, and a cell
 
 
 def test_only_web_addresses_become_links(toy: Path) -> None:
@@ -450,13 +450,48 @@ def test_the_command_writes_site_and_scoreboard(tmp_path: Path, monkeypatch, own
         assert result.exit_code == 0
         return result.output
 
-    assert call() == "4 pages written to site; open site/index.html\n"
+    assert call() == "5 pages written to site; open site/index.html\n"
     assert call("--scoreboard", "board.md") == "scoreboard written to board.md\n"
     assert "1 reproduced (1 untuned), 1 not run (1 untuned) |  | 1 not asked |  | 1 of 1 |" in Path(
         "board.md"
     ).read_text(encoding="utf-8")
     call("--scoreboard", "board.md", "-o", "other")
     assert Path("other/index.html").is_file()
+
+
+def test_the_first_screen_and_a_page_have_reported_beside_reproduced(toy: Path) -> None:
+    """Of 81, 80 and 82 the interval is 81 ± 2.48; 82.5, known to 0.05, lies within neither way."""
+    for name in ("index.html", "reported.html"):
+        page = Page(toy / name)
+        assert (
+            "1 cell of 1 paper with a reported and a reproduced value: "
+            "0 within, 1 undecided, 0 outside" in page.words
+        )
+        row = next(row.words for row in page.all("tr") if "82.5 %" in row.words)
+        assert row.endswith("82.5 %81.0 ± 2.53± 0.05undecided")
+
+
+def test_the_command_writes_what_the_readme_says(tmp_path: Path, monkeypatch, own_folders) -> None:
+    where = papers(tmp_path / "paper")
+    root = runs(tmp_path / "results")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(ppr.cli.report, "folders", lambda: [where])
+    monkeypatch.setattr(ppr.cli.report, "resolve", resolve)
+    page = Path("README.md")
+    page.write_text(f"# Mine\n{scoreboard.BEGIN}\nold\n{scoreboard.END}\nrest\n")
+    words = ["--readme", "README.md", "--scoreboard", "board.md", "--results", str(root)]
+    for _ in range(2):  # written over what it wrote itself
+        ppr.cli.report.command(words, standalone_mode=False)
+        text = page.read_text("utf-8")
+        assert text.startswith(f"# Mine\n{scoreboard.BEGIN}\n- Desk scale: ")
+        assert text.endswith(f"|\n{scoreboard.END}\nrest\n")
+        assert "old" not in text
+    assert "| 82.5 | 81.0 ± 2.5 | 3 | 0.05 | undecided |" in text
+    board = Path("board.md").read_text("utf-8")
+    assert {line for line in text.splitlines() if line.startswith("- ")} <= {*board.splitlines()}
+    page.write_text("# No marks")
+    assert "--readme README.md: no lines <!-- scoreboard -->" in refused(*words)
+    assert page.read_text() == "# No marks"
 
 
 def refused(*words: str) -> str:
