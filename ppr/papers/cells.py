@@ -274,7 +274,7 @@ class Results:
         self._variants: dict[tuple[str, ...], tuple[str, str]] = {}
         self._records: dict[tuple[str, str], list[Record]] = {}
         self._edits: dict[tuple[str, str, int], str] = {}
-        self._choices: dict[tuple[tuple[str, ...], ...], Choice] = {}
+        self._choices: dict[tuple[object, ...], Choice] = {}
         self._problems = scan.problems
         self.attested = Attested(scan)
         for record in scan.records:
@@ -321,10 +321,10 @@ class Results:
         tune, grid = cell.table.tune, cell.table.grid_of(cell.row, cell.column)
         if tune is None or not grid:
             return None
-        runs = self.trials(cell)
-        key = (*(one.words for one in runs), (tune.metric, tune.each, cell.row))
+        alike = ((each.column, each.overrides) for each in _alike(cell))
+        key = (cell.name, cell.row, cell.table.scale, repr(tune), *alike)
         if key not in self._choices:
-            self._choices[key] = self._chosen(cell, tune, grid, runs)
+            self._choices[key] = self._chosen(cell, tune, grid, self.trials(cell))
         return self._choices[key]
 
     def _chosen(self, cell: Cell, tune: Tune, grid: Grid, runs: Sequence[Filled]) -> Choice:
