@@ -105,9 +105,10 @@ def told(choice: Choice) -> str:
 
 
 def _values(choice: Choice) -> Iterator[str]:
-    """Each point with its mean; of one field the value alone."""
+    """Each point with its mean; of one field, which the choice names, the value alone."""
     for each in choice.tried:
-        words = each.point if len(choice.grid) > 1 else [each.point[0].partition("=")[2]]
+        alone = choice.best is not None and len(each.point) == 1
+        words = [each.point[0].partition("=")[2]] if alone else each.point
         mean = "–" if each.mean is None else f"{each.mean:.4g}"
         yield f"{' '.join(words)}: {mean}"
 

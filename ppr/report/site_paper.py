@@ -155,7 +155,7 @@ def _commands(sheet: Sheet) -> list[tuple[str, str]]:
     """Every cell's whole command, whether or not it has been run; one for cells that share it."""
     found: dict[str, list[str]] = {}
     for filled in sheet.cells:
-        if filled.variant:
+        if filled.words:
             whole = dataclasses.replace(filled, samples={}).command
             found.setdefault(whole, []).append(f"{filled.cell.row}, {filled.cell.column}")
     return [("; ".join(places), command) for command, places in found.items()]
