@@ -19,7 +19,8 @@ Reproduced: everything supporting is significant at 5 %, so its p-value is the l
 intersection-union test needs no correction). Not reproduced: something opposing is, its p-values
 Bonferroni-corrected among themselves. Both are Holm-corrected over the claims of one table, those
 without runs counting as p = 1, so that a verdict cannot change because another claim was run.
-Otherwise inconclusive. `exact` is decided by each run, without statistics.
+Otherwise inconclusive. `exact` is decided by each run, without statistics; and cells that no seed
+moves, nor anything else that their runs measure, are compared as they are.
 
 A claim is judged once every cell of it has all the seeds that its table states, not before, and at
 the looks that the table declares (ppr/papers/looks.py), if it does.

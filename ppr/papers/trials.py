@@ -75,18 +75,19 @@ def trial(claim: Claim, group: tuple[Filled, ...]) -> Trial:
     if isinstance(claim, Difference):
         against = "" if claim.than is None else f" against {claim.than:g}"
         if claim.than is not None:
-            shift = one_sample(list(shown), claim.than)
+            shift = _sure(one_sample(list(shown), claim.than), group)
         else:
-            shift = _difference(group, claim.paired)
+            shift = _sure(_difference(group, claim.paired), group)
         margin = max(claim.margin, claim.negligible)
         made = _ordered(_labels(group, against), shift, claim.test == "greater", margin)
     elif isinstance(claim, Monotone):
         first, second = (list(filled.samples.values()) for filled in group)
         labels = _labels(group, between=" to ")
         rising = claim.direction == "increasing"
-        made = _ordered(labels, welch(second, first), rising, claim.negligible)
+        shift = _sure(welch(second, first), group)
+        made = _ordered(labels, shift, rising, claim.negligible)
     elif isinstance(claim, Equal):
-        shift = _difference(group, claim.paired)
+        shift = _sure(_difference(group, claim.paired), group)
         made = _equivalent(_labels(group), shift, claim.tolerance)
     elif isinstance(claim, Matches):
         reported = group[0].cell.reported
@@ -97,7 +98,12 @@ def trial(claim: Claim, group: tuple[Filled, ...]) -> Trial:
         return _ratio(claim, group)
     by_seed = isinstance(claim, Difference | Equal) and claim.paired
     made = replace(made, found=f"{made.found} seed by seed") if by_seed else made
-    return replace(made, lopsided=len(group) == 1)
+    return replace(made, lopsided=len(group) == 1 and not made.shift.certain)
+
+
+def _sure(shift: Shift, group: tuple[Filled, ...]) -> Shift:
+    """The shift, with no chance in it where no seed moves any of its cells: compared as it is."""
+    return replace(shift, certain=True) if all(filled.certain for filled in group) else shift
 
 
 def _matches(claim: Matches, reported: Value, filled: Filled) -> Trial:
@@ -135,7 +141,7 @@ def _ratio(claim: Ratio, group: tuple[Filled, ...]) -> Trial:
     first, second = (list(filled.samples.values()) for filled in group)
     factor = claim.at_least if claim.at_least is not None else claim.at_most
     assert factor is not None
-    shift = welch(first, second, factor)
+    shift = _sure(welch(first, second, factor), group)
     mean, base = (filled.interval.mean for filled in group if filled.interval)
     made = Trial(
         *_labels(group),
@@ -145,7 +151,7 @@ def _ratio(claim: Ratio, group: tuple[Filled, ...]) -> Trial:
         found=f"{number(mean / base)} times" if base else "no ratio to 0",
         asked=f"at {'most' if claim.at_most is not None else 'least'} {number(factor)} times",
         obstacle=_obstacle(shift),
-        lopsided=True,
+        lopsided=not shift.certain,
     )
     below = one_sample(second)
     clear = below.testable and p_above(below, 0.0) < LEVEL

@@ -95,7 +95,13 @@ VERDICTS = {
     "no difference": (GREATER, {"a_x": [1.0, 1.2, 1.1], "b_x": [1.05, 1.15, 1.09]}, "inconclusive"),
     "half run": (GREATER, {"a_x": HIGH}, "not run"),
     "one seed": (GREATER, {"a_x": [5.0], "b_x": LOW}, "inconclusive"),
-    "no spread": (GREATER, {"a_x": [5.0] * 3, "b_x": [1.1] * 3}, "inconclusive"),
+    "no seed moves either": (GREATER, {"a_x": [5.0] * 3, "b_x": [1.1] * 3}, "reproduced"),
+    "no seed moves either, reversed": (
+        GREATER,
+        {"a_x": [1.1] * 3, "b_x": [5.0] * 3},
+        "not reproduced",
+    ),
+    "a seed moves one": (GREATER, {"a_x": [5.0] * 3, "b_x": LOW}, "reproduced"),
     "less": ({**GREATER, "test": "less"}, {"a_x": LOW, "b_x": HIGH}, "reproduced"),
     "less reversed": ({**GREATER, "test": "less"}, {"a_x": HIGH, "b_x": LOW}, "not reproduced"),
     "margin kept": ({**GREATER, "margin": 3}, {"a_x": HIGH, "b_x": LOW}, "reproduced"),
@@ -261,7 +267,6 @@ def test_verdicts(name: str) -> None:
     ("values", "reason"),
     [
         ({"a_x": [5.0], "b_x": [1.0]}, "n=1: a test needs two seeds or more"),
-        ({"a_x": [5.0] * 3, "b_x": [1.1] * 3}, "no spread over the seeds"),
         ({"a_x": HIGH}, "no finished run of t.B.x"),
     ],
 )

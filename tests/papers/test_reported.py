@@ -210,6 +210,18 @@ def test_a_rounded_share_that_is_the_same_for_all_seeds_is_no_certainty() -> Non
     assert (found.outcome, "no spread" in found.reason) == ("inconclusive", True)
 
 
+def test_two_rounded_shares_that_are_the_same_for_all_seeds_are_not_compared_as_certain() -> None:
+    paper = make_paper({"c": {"test": "greater", "cells": ["t.A.x", "t.B.x"]}}, seeds=2)
+    same = results({"a_x": [0.97, 0.97], "b_x": [0.9, 0.9]})
+    assert "no seed moves it" in judge(paper, same)[0].reason
+    for cell in ("a_x", "b_x"):
+        for seed, record in enumerate(same._records[cell, "0123456789"]):
+            record.summary["metrics"]["probe"]["loss"] = 0.1 + seed
+    same._edited = lambda record: ""  # type: ignore[method-assign]
+    found = judge(paper, same)[0]
+    assert (found.outcome, "no spread" in found.reason) == ("inconclusive", True)
+
+
 def test_a_single_run_shows_nothing() -> None:
     found = verdict(0.5, [0.5])
     assert (found.outcome, "n=1" in found.reason) == ("inconclusive", True)
