@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ from ppr.papers.files import find_all, folders, load, read, reference
 from ppr.papers.records import label
 from ppr.papers.words import composed
 from ppr.report.sheet import fill
-from ppr.results.tree import results_root, scan
+from ppr.results.tree import published_files, results_root, scan
 
 if TYPE_CHECKING:
     from ppr.papers.verify import Checked
@@ -68,6 +69,10 @@ def command(
     versions that a run was recorded with it must give the same bits; elsewhere, or where the record
     names no processor, it may differ by what other instruction sets have been seen to make of it.
 
+    A signature beside published records is checked, and says who stands for them: `ppr publish
+    --sign`. Who may sign stands in git's gpg.ssh.allowedSignersFile, or in `allowed_signers` beside
+    the records.
+
     That code has changed says nothing of the numbers: --attest does the fewest and fastest runs
     again that have all the changes of their experiment's components, and keeps what came of each
     beside the records. Where it is the same, cells are no longer marked. One that gives other bits
@@ -108,6 +113,8 @@ def command(
             click.echo(f"OLD  {each.paper.slug}: {line}; {again}")
     off = [line if alone else f"{each.paper.slug}: {line}" for each in run for line in each.off]
     off += [*misattested(seen), *failed]
+    signers, unsound = _signatures(published_files(results_root(root)), chosen)
+    off += unsound
     if rerun:
         off += _rerun([record for each in run for record in each.records], rerun, sample_seed)
     for line in off:
@@ -121,8 +128,18 @@ def command(
         said += f", {older} of other code"
     if attested := sum(bool(cell.attested) and not cell.older for cell in shown):
         said += f", {attested} of other code that gives the same numbers"
+    said += "".join(f", {count(n, 'file')} signed by {who}" for who, n in signers.items())
     click.echo(f"{said}, {count(len(off), 'thing')} off" if off else said)
     return 1 if off else 0
+
+
+def _signatures(files: Sequence[Path], slugs: Sequence[str]) -> tuple[Counter[str], list[str]]:
+    """How many files of these papers' records each signer stands for; what is wrong with others."""
+    from ppr.papers import signatures
+
+    found = [signatures.read(file) for file in files if file.stem in slugs]
+    signers = Counter(each.signer for each in found if each and each.signer)
+    return signers, [each.wrong for each in found if each and each.wrong]
 
 
 def _print_tables(checked: Checked, results: Results) -> None:
