@@ -92,7 +92,8 @@ def judge(paper: Paper, results: Results) -> list[Verdict]:
             if cut:
                 asked = multiverse(paper, name, planned[name], results)
                 verdicts[name] = replace(verdicts[name], multiverse=asked)
-            if cut and (edges := at_edge(cell.choice for group in cut for cell in group)):
+            rest_on = [cell.choice for group in cut or () for cell in group]
+            if claim.kind == "finding" and (edges := at_edge(rest_on)):
                 reason = f"{verdicts[name].reason}; {UNTUNED}: {AT_EDGE}: {'; '.join(edges)}"
                 verdicts[name] = replace(verdicts[name], at_edge=edges, reason=reason)
     return [verdicts[name] for name in paper.claims]

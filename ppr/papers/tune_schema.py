@@ -78,9 +78,12 @@ class Tune(Part):
             for field in row.also.keys() & self.grid.keys():
                 raise ValueError(f"`rows`: {name}: {field} is in the grid of every row already")
         try:
-            shlex.split(self.words)
+            said = {word.partition("=")[0] for word in shlex.split(self.words)}
         except ValueError as error:
             raise ValueError(f"`words`: {str(error).lower()}") from None
+        grids = [self.grid, *(row.also | row.instead for row in self.rows.values())]
+        for field in said & {"seed", *(field for grid in grids for field in grid)}:
+            raise ValueError(f"`words`: {field} is what the tuning runs differ in")
         return self
 
     def of_row(self, row: str) -> Grid:

@@ -154,6 +154,9 @@ def test_an_edge_counts_as_untuned() -> None:
     (found,) = judge(paper, results)
     assert described(paper, found).endswith(", untuned")
     assert found.reason.endswith("; untuned: at its grid's edge: A optimizer.lr=1")
+    check = paper.claims["b"].model_copy(update={"kind": "identity"})
+    (checked,) = judge(paper.model_copy(update={"claims": {"b": check}}), results)
+    assert "untuned" not in checked.reason
     under = [note for note in notes(fill(paper, "t", results)) if note.startswith("Tun")]
     assert under == [
         "Tuning, for each row, over its columns: 3 points each, by the mean validation/probe/top1 "
@@ -266,6 +269,10 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "what columns differ in": (
         {"grid": GRID}, {"columns": {"x": "x optimizer.lr=1"}}, "is what the columns differ in",
     ),
+    "words of the grid": (
+        {"grid": GRID, "words": "a.b=1 optimizer.lr=2"}, {}, "optimizer.lr is what the tuning runs",
+    ),
+    "a seed in words": ({"grid": GRID, "words": "seed=3"}, {}, "`words`: seed is what the tuning"),
     "said twice": ({"grid": GRID}, {"settings": "tuned"}, "beside `tune`, from which they follow"),
     "misspelt": ({"grids": GRID}, {}, "tables.t.tune.grids: no such key; did you mean 'grid'"),
 }  # fmt: skip
