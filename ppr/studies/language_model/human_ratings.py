@@ -6,8 +6,8 @@ grammar, its new style and its content; it is a success where all three are abov
 several systems that are the same sentence were rated once and count for each.
 
 Rated are the first 200 test sentences of each of two styles, in three `domain`s; of all, the mean
-of the domains is taken. Sentences are drawn with replacement for intervals, all systems' outputs of
-one together. The files' names of systems are mapped by what they hold, see SYSTEMS.
+of the domains is taken. For intervals sentences are drawn `draws` times with replacement, all
+systems' outputs of one together. The files' names of systems are mapped by what they hold, see SYSTEMS.
 
 Metrics: `rate/success`; `rate/grammaticality`, `rate/style` and `rate/content`, the shares above 3;
 `interval/low` and `interval/high`, 95 % of the former; `gain/success`, `gain/low` and `gain/high`,
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from ppr.engine.bench import Bench
 from ppr.engine.seeding import derive
-from ppr.fields import Count, Literal
+from ppr.fields import Literal, Whole
 from ppr.registry import component
 from ppr.studies.published import PublishedStudy, Table
 
@@ -90,7 +90,7 @@ class HumanRatings(PublishedStudy):
         over: Literal["none", "delete_only", "template", "retrieve", "earlier", "best_earlier"] = (
             "none"
         ),
-        draws: Count = 2000,
+        draws: Whole = 0,
     ) -> None:  # fmt: skip
         super().__init__(bench)
         self.domains = DOMAINS if domain == "all" else (domain,)
@@ -101,16 +101,15 @@ class HumanRatings(PublishedStudy):
         own = self._passed(self.system)
         rows = [random.integers(len(one), size=(self.draws, len(one))) for one in own]
         rates = np.mean([one.mean(0) for one in own], axis=0)
-        metrics = {
-            "rate": dict(zip(("success", *QUESTIONS), map(float, rates), strict=True)),
-            "interval": _interval([one[:, 0] for one in own], rows),
-        }
+        metrics = {"rate": dict(zip(("success", *QUESTIONS), map(float, rates), strict=True))}
+        if self.draws:
+            metrics["interval"] = _interval([one[:, 0] for one in own], rows)
         if self.over != "none":
             gains = [
                 mine[:, 0] - other[:, 0] for mine, other in zip(own, self._other(), strict=True)
             ]
             gain = float(np.mean([each.mean() for each in gains]))
-            metrics["gain"] = {"success": gain, **_interval(gains, rows)}
+            metrics["gain"] = {"success": gain, **(_interval(gains, rows) if self.draws else {})}
         return metrics
 
     def _other(self) -> list[Array]:

@@ -20,8 +20,9 @@ title.
 
 Metrics, fractions of 1, means over both sets where `data` is both: `micro/f1`, `micro/precision`,
 `micro/recall`; `printed/f1`, what the run's own file states; `interval/low` and `interval/high`,
-95 % of F1 when offers are drawn with replacement; `test/offers`, `test/pairs` (attributes
-annotated, n/a among them) and `test/values` (different by category, attribute and value), sums.
+95 % of F1 over `draws` of the offers with replacement, if there are any; `test/offers`,
+`test/pairs` (attributes annotated, n/a among them) and `test/values` (different by category,
+attribute and value), sums.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from numpy.typing import NDArray
 
 from ppr.engine.bench import Bench
 from ppr.engine.seeding import derive
-from ppr.fields import Count, Literal
+from ppr.fields import Literal, Whole
 from ppr.registry import component
 from ppr.studies.published import PublishedStudy, Table
 
@@ -120,7 +121,7 @@ class ExtractionF1(PublishedStudy):
         data: Literal["oa-mine", "ae-110k", "both"] = "both",
         system: Literal["gpt4", "gpt4_ensemble", "gpt35", "lookup"] = "gpt4",
         train: Literal["small", "large"] = "large",
-        draws: Count = 1000,
+        draws: Whole = 0,
     ) -> None:
         super().__init__(bench)
         self.data = ("oa-mine", "ae-110k") if data == "both" else (data,)
@@ -145,13 +146,14 @@ class ExtractionF1(PublishedStudy):
             rows = random.integers(len(counts), size=(self.draws, len(counts)))
             drawn.append(scores(counts[rows].sum(1))[:, 2])
         precision, recall, f1 = np.mean(found, axis=0)
-        low, high = np.quantile(np.mean(drawn, axis=0), [0.025, 0.975])
         count, pairs, values = np.sum(sizes, axis=0)
         metrics = {
             "micro": {"precision": float(precision), "recall": float(recall), "f1": float(f1)},
-            "interval": {"low": float(low), "high": float(high)},
             "test": {"offers": float(count), "pairs": float(pairs), "values": float(values)},
         }
+        if self.draws:
+            low, high = np.quantile(np.mean(drawn, axis=0), [0.025, 0.975])
+            metrics["interval"] = {"low": float(low), "high": float(high)}
         if printed:
             metrics["printed"] = {"f1": float(np.mean(printed))}
         return metrics
