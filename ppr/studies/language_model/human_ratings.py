@@ -7,7 +7,8 @@ several systems that are the same sentence were rated once and count for each.
 
 Rated are the first 200 test sentences of each of two styles, in three `domain`s; of all, the mean
 of the domains is taken. For intervals sentences are drawn `draws` times with replacement, all
-systems' outputs of one together. The files' names of systems are mapped by what they hold, see SYSTEMS.
+systems' outputs of one together. The files' names of systems are mapped by what they hold, see
+SYSTEMS.
 
 Metrics: `rate/success`; `rate/grammaticality`, `rate/style` and `rate/content`, the shares above 3;
 `interval/low` and `interval/high`, 95 % of the former; `gain/success`, `gain/low` and `gain/high`,
