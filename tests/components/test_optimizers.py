@@ -47,6 +47,16 @@ def adamw(name, w, grads, *, lr, weight_decay, decays, beta1=0.9, beta2=0.999, e
     return w
 
 
+def adam(name, w, grads, *, lr, weight_decay, decays, beta1=0.9, beta2=0.999, eps=1e-8):
+    m, v = np.zeros_like(w), np.zeros_like(w)
+    for t, g in enumerate(grads, start=1):
+        slope = g + weight_decay * decays(w) * w
+        m = beta1 * m + (1 - beta1) * slope
+        v = beta2 * v + (1 - beta2) * slope**2
+        w = w - lr * (m / (1 - beta1**t)) / (np.sqrt(v / (1 - beta2**t)) + eps)
+    return w
+
+
 def radam(name, w, grads, *, lr, weight_decay, decays, beta1=0.9, beta2=0.999, eps=1e-8):
     m, v = np.zeros_like(w), np.zeros_like(w)
     longest = 2 / (1 - beta2) - 1
@@ -106,6 +116,7 @@ def muon(name, w, grads, *, lr, momentum, weight_decay, adamw_lr, decays):
 OPTIMIZERS = {
     "sgd": ({"lr": 0.1, "momentum": 0.9, "weight_decay": 0.05}, sgd, 1e-9),
     "sam": ({"lr": 0.1, "rho": 0.2, "momentum": 0.9, "weight_decay": 0.05}, sam, 1e-9),
+    "adam": ({"lr": 0.01, "weight_decay": 0.1}, adam, 1e-9),
     "adamw": ({"lr": 0.01, "weight_decay": 0.1}, adamw, 1e-9),
     "radam": ({"lr": 0.01, "weight_decay": 0.1}, radam, 1e-9),
     "lars": ({"lr": 3.0, "momentum": 0.8, "weight_decay": 0.1, "trust": 0.02}, lars, 1e-9),

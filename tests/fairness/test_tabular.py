@@ -164,3 +164,22 @@ def test_dynamics() -> None:
     sampled = total_variation(moved.mean(1), moved.std(1))
     assert found["erm"] == pytest.approx(sampled, abs=0.01)
     assert found["ei"] < found["start"]
+
+
+def test_the_released_draw_is_that_of_numpys_legacy_calls() -> None:
+    data = ppr.build("dataset", "improvable_gaussians_released", None).load()
+    assert (len(data.train), len(data.test)) == (16_000, 4000)
+    random = np.random.RandomState(0)
+    law = {
+        (1, 1): ((0.4, 0.3), 0.1),
+        (1, 0): ((0.1, 0.4), 0.2),
+        (0, 0): ((-0.1, -0.2), 0.4),
+        (0, 1): ((-0.2, -0.3), 0.2),
+    }
+    for i in range(300):
+        z = random.binomial(n=1, p=0.4, size=1)[0]
+        y = random.binomial(n=1, p=(0.3, 0.5)[z], size=1)[0]
+        mean, variance = law[y, z]
+        x = random.multivariate_normal(mean=mean, cov=variance * np.eye(2), size=1)[0]
+        assert data.train.inputs[i].tolist() == [*x.astype(np.float32), z]
+        assert (int(data.train.targets[i]), int(data.train.extra["group"][i])) == (y, z)
