@@ -54,9 +54,12 @@ class Curve:
     off: list[str]
 
     def at(self, value: float) -> float:
-        """Where a value lies within the span: 0 at its left end, 1 at its right."""
+        """Where a value lies within the span: 0 at its left end, 1 at its right.
+
+        Where all effects are 0 without an interval, the span is a point, and they lie in the middle.
+        """
         low, high = self.span
-        return (value - low) / (high - low)
+        return (value - low) / (high - low) if high > low else 0.5
 
     @property
     def span(self) -> tuple[float, float]:

@@ -1,16 +1,15 @@
 """Bounded effort: cross-entropy, and a penalty where effort gets more of one group accepted.
 
-The baseline of Guldogan et al., "Equal Improvability", ICLR 2023 (equal_improvability.py, whose
-shapes and words these are), after Heidari et al., "On the Long-term Impact of Algorithmic Decision
-Policies": the same share of all of a group, not of its rejected samples, can be accepted after the
-best effort. With p_i = f(x_i + dx_i) after it and n_z the samples of group z in the batch of n,
+A baseline of Guldogan et al., "Equal Improvability", ICLR 2023 (equal_improvability.py, whose
+shapes and words these are): the same share of all of a group, not of its rejected samples, can be
+accepted after the best effort. With p_i = f(x_i + dx_i) after it and n_z the samples of group z in
+the batch of n,
 
     L = (1 - weight) * mean BCE(f(x), y) + weight * sum_z | U_z / n_z - U / n |
 
-U the sum of BCE(p_i, 1) over the rejected samples, U_z over those of group z,
-as trainer_fb_fair in algorithms/algorithms.py of https://github.com/guldoganozgur/ei_fairness.
-Groups without a rejected sample are left out, as there. An empty batch gives 0. Half precision is
-computed in float32.
+U the sum of BCE(p_i, 1) over the rejected samples, U_z over those of group z, as trainer_fb_fair in
+algorithms/algorithms.py of https://github.com/guldoganozgur/ei_fairness. Groups without a rejected
+sample are left out, as there. An empty batch gives 0. Half precision is computed in float32.
 
 Raises ValueError for logits of another shape.
 """
