@@ -358,3 +358,12 @@ def test_each_finding_at_desk_scale_has_a_universe_or_says_why_not() -> None:
                 if not why and not universes(given, name, groups, results):
                     bare.append(f"{path.stem}: {name}")
     assert not bare
+
+
+def test_effects_that_are_all_nothing_lie_in_the_middle_of_their_curve() -> None:
+    from ppr.papers.robustness import Effect
+    from ppr.report.specification import Curve, Spec
+
+    nothing = Effect(0.0, None, holds=True, place="t.A", seeds=1)
+    curve = Curve("c", "says", "robust", "", 1, [Spec("wider", "", nothing, own=False)], [], [])
+    assert curve.at(0.0) == 0.5
