@@ -22,11 +22,12 @@ from ppr.papers.files import find_all, folders, read, reference
 from ppr.papers.kinds import described, tally
 from ppr.papers.multiverse import filled, universes
 from ppr.papers.plans import plan, plans
+from ppr.papers.robustness import Effect
 from ppr.papers.schema import Paper
 from ppr.papers.verdict import Verdict
 from ppr.papers.verify import check
 from ppr.papers.words import composed
-from ppr.report.specification import curve, lines, save
+from ppr.report.specification import Curve, Spec, curve, lines, save
 from ppr.results.tree import Record, Scan
 
 HERE = {"a_x": [5.0, 5.2, 5.4], "b_x": [3.0, 3.1, 3.3], "c_x": [1.0, 1.1, 1.4]}
@@ -361,8 +362,6 @@ def test_each_finding_at_desk_scale_has_a_universe_or_says_why_not() -> None:
 
 
 def test_effects_that_are_all_nothing_lie_in_the_middle_of_their_curve() -> None:
-    from ppr.papers.robustness import Effect
-    from ppr.report.specification import Curve, Spec
 
     nothing = Effect(0.0, None, holds=True, place="t.A", seeds=1)
     curve = Curve("c", "says", "robust", "", 1, [Spec("wider", "", nothing, own=False)], [], [])
