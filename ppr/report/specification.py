@@ -56,7 +56,7 @@ class Curve:
     def at(self, value: float) -> float:
         """Where a value lies within the span: 0 at its left end, 1 at its right.
 
-        Where all effects are 0 without an interval, the span is a point, and they lie in the middle.
+        Where all effects are 0, without an interval, the span is a point: the middle.
         """
         low, high = self.span
         return (value - low) / (high - low) if high > low else 0.5
