@@ -16,7 +16,8 @@ from ppr.errors import BadRequest
 from ppr.papers.board import fill_tables
 from ppr.papers.cells import Results
 from ppr.papers.files import find, folders, load
-from ppr.results import attestations
+from ppr.results import attestations, roundings
+from ppr.results.roundings import Rounding
 from ppr.results.tree import results_root, scan
 
 
@@ -75,10 +76,12 @@ def command(slug: str, to: Path | None, sign: str | None, root: str | None) -> N
     before = file.read_bytes() if file.exists() else b""
     size = publish(records, file)
     known = {record.summary["digest"] for record in records}
-    carried = [each for each in seen.attestations if each.record in known]
-    if to and carried:
+    if to:
         there = [record.summary.get("digest") for record in scan(to).records]
-        attestations.add(to, carried, there)
+        if carried := [each for each in seen.attestations if each.record in known]:
+            attestations.add(to, carried, there)
+        if turned := [each for each in seen.roundings if each.record in known]:
+            attestations.add_lines(to, Rounding, roundings.FILE, turned, there)
     own = find(slug, folders())
     if os.access(own.parent, os.W_OK):
         write_index(own, seen)

@@ -37,6 +37,12 @@ STYLES = {"identical": "green", "within": "green", "outside": "red"}
 @click.command(name="verify")
 @click.argument("slugs", type=PAPER, metavar="[PAPER]...", nargs=-1)
 @click.option("--rerun", type=click.IntRange(min=1), metavar="N", help="Do N of the runs again.")
+@click.option(
+    "--threads",
+    type=click.IntRange(min=2),
+    metavar="N",
+    help="Do them with 1 thread and with N, and keep what the order of sums decides.",
+)
 @click.option("--sample-seed", default=0, show_default=True, help="Chooses the runs to do again.")
 @click.option("--attest", is_flag=True, help="Do runs again whose components' code has changed.")
 @click.option("--jobs", type=click.IntRange(min=1), default=1, help="Of these, runs at a time.")
@@ -45,6 +51,7 @@ STYLES = {"identical": "green", "within": "green", "outside": "red"}
 def command(
     slugs: tuple[str, ...],
     rerun: int | None,
+    threads: int | None,
     sample_seed: int,
     attest: bool,
     jobs: int,
@@ -56,6 +63,7 @@ def command(
       ppr verify
       ppr verify supcon
       ppr verify supcon --rerun 2
+      ppr verify supcon --rerun 2 --threads 2
       ppr verify --attest --jobs 2
 
     A record must fit its digest (over results, config, code and environment), its config must hash
@@ -69,6 +77,11 @@ def command(
     versions that a run was recorded with it must give the same bits; elsewhere, or where the record
     names no processor, it may differ by what other instruction sets have been seen to make of it.
 
+    With --threads each of the sample is done twice, with 1 thread and with N, so that nothing but
+    the order of sums differs. What differs is kept beside the records; a cell that this moves by
+    more than its seeds differ (four standard deviations) is said to turn with the rounding, and no
+    verdict rests on it.
+
     A signature beside published records is checked, and says who stands for them: `ppr publish
     --sign`. Who may sign stands in git's gpg.ssh.allowedSignersFile, or in `allowed_signers` beside
     the records.
@@ -81,9 +94,7 @@ def command(
     """
     from ppr.papers.verify import check, misattested
 
-    if attest and rerun:
-        raise BadRequest("--attest chooses its runs, --rerun draws them: give one of the two")
-
+    _refuse(attest, rerun, threads)
     where = folders()
     files = find_all(where)
     for slug in slugs:
@@ -107,16 +118,17 @@ def command(
         _print_tables(run[0], Results(own, seen))
         for line in run[0].told:
             click.echo(line)
-    for each in run:
-        for line in each.old:
-            again = command_line("reproduce", each.paper.slug, "--renew")
-            click.echo(f"OLD  {each.paper.slug}: {line}; {again}")
+    for slug, line in ((each.paper.slug, line) for each in run for line in each.old):
+        click.echo(f"OLD  {slug}: {line}; {command_line('reproduce', slug, '--renew')}")
     off = [line if alone else f"{each.paper.slug}: {line}" for each in run for line in each.off]
     off += [*misattested(seen), *failed]
     signers, unsound = _signatures(published_files(results_root(root)), chosen)
     off += unsound
-    if rerun:
-        off += _rerun([record for each in run for record in each.records], rerun, sample_seed)
+    behind = [record for each in run for record in each.records]
+    if rerun and threads:
+        off += _rounding(behind, rerun, sample_seed, seen, results_root(root), threads)
+    elif rerun:
+        off += _rerun(behind, rerun, sample_seed)
     for line in off:
         click.echo(f"OFF  {line}")
     records = len({label(record) for each in run for record in each.records})
@@ -131,6 +143,13 @@ def command(
     said += "".join(f", {count(n, 'file')} signed by {who}" for who, n in signers.items())
     click.echo(f"{said}, {count(len(off), 'thing')} off" if off else said)
     return 1 if off else 0
+
+
+def _refuse(attest: bool, rerun: int | None, threads: int | None) -> None:
+    if attest and rerun:
+        raise BadRequest("--attest chooses its runs, --rerun draws them: give one of the two")
+    if threads and not rerun:
+        raise BadRequest("--threads: of how many runs? --rerun N --threads M")
 
 
 def _signatures(files: Sequence[Path], slugs: Sequence[str]) -> tuple[Counter[str], list[str]]:
@@ -181,6 +200,31 @@ def _attest(found: Sequence[Checked], seen: Scan, root: Path, jobs: int) -> list
             if each.metrics and each.control == {}:
                 fate += " as its own commit gives here"
             click.echo(f"{place} {each.experiment}/{each.variant}/seed={each.seed}: {fate}")
+    return failed
+
+
+def _rounding(
+    records: Sequence[Record], number: int, seed: int, seen: Scan, root: Path, threads: int
+) -> list[str]:
+    """Do a sample of the runs with two numbers of threads, keep what differs; what cannot be."""
+    from ppr.papers.again import sample
+    from ppr.papers.threads import with_threads
+    from ppr.results.attestations import add_lines
+    from ppr.results.roundings import FILE, Rounding
+
+    digests = [record.summary["digest"] for record in seen.records if "digest" in record.summary]
+    failed = []
+    with tempfile.TemporaryDirectory(prefix="ppr-verify-") as folder:
+        chosen = sample(records, number, seed)
+        for each in with_threads(chosen, (1, threads), Path(folder)):
+            if isinstance(each, str):
+                failed.append(each)
+                continue
+            add_lines(root, Rounding, FILE, [each], digests)
+            moved = [f"{m} {each.one[m]} and {each.other[m]}" for m in list(each.one)[:3]]
+            fate = f"1 and {threads} threads give {'; '.join(moved) or 'the same bits'}"
+            more = f"; {len(each.one) - 3} more" if len(each.one) > 3 else ""
+            click.echo(f"{each.experiment}/{each.variant}/seed={each.seed}: {fate}{more}")
     return failed
 
 

@@ -26,12 +26,12 @@ from typing import Literal
 
 from ppr.config.compose import Config
 from ppr.config.schema import check_config
+from ppr.papers.doubts import ABSOLUTE, MOST_SPREADS, RELATIVE
 from ppr.papers.records import label
 from ppr.results.metrics import measured, quantity
 from ppr.results.tree import Record, run_path, scan
 
-RELATIVE, ABSOLUTE, OF_SPREAD = 1e-5, 1e-12, 0.1
-MOST_SPREADS, OF_OTHERS = 4.0, 20.0
+OF_SPREAD, OF_OTHERS = 0.1, 20.0
 
 Fall = Literal["identical", "within", "outside"]
 

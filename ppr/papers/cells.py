@@ -14,6 +14,8 @@ from ppr.commands import command_line
 from ppr.errors import BadRequest, choices
 from ppr.papers.attested import Attested, Changes
 from ppr.papers.defaults import Facts
+from ppr.papers.doubts import notes as doubts
+from ppr.papers.doubts import turning
 from ppr.papers.records import edited
 from ppr.papers.reported import Value
 from ppr.papers.schema import Paper
@@ -116,6 +118,7 @@ class Filled:
     `older`: seed -> the components of which its run is of other code than today's, if any, each
     with what a run done again gave instead, empty where none was.
     `attested`: seed -> those of other code that gives the same numbers, with how that is known.
+    `turns`: seed -> its values by number of threads, where the order of sums decides them.
     """
 
     cell: Cell
@@ -129,6 +132,7 @@ class Filled:
     """Seeds whose runs are done and have no such metric, as that of a bin that none falls into."""
     older: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
     attested: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+    turns: Mapping[int, str] = field(default_factory=dict)
     choice: Choice | None = None
 
     @property
@@ -210,18 +214,6 @@ class Filled:
         return command_line("run", "-m", *_over(self.cell.overrides, more), seeds)
 
 
-def _far(filled: Filled) -> Iterator[str]:
-    """A note on the seeds that lie far from the others."""
-    if filled.far:
-        samples = filled.samples
-        values = ", ".join(f"seed {seed} ({samples[seed]:.4g})" for seed in filled.far)
-        middle = statistics.median(samples.values())
-        yield (
-            f"{filled.cell.row}, {filled.cell.column}: {values} far from the others' {middle:.4g}: "
-            "the mean says little of either"
-        )
-
-
 def _alike(cell: Cell) -> list[Cell]:
     """The cells of a row that have the choice of one of them: all, or those of the same words."""
     table = cell.table
@@ -277,6 +269,7 @@ class Results:
         self._choices: dict[tuple[object, ...], Choice] = {}
         self._problems = scan.problems
         self.attested = Attested(scan)
+        self._roundings = {each.record: each for each in scan.roundings}
         for record in scan.records:
             self._records.setdefault((record.experiment, record.variant), []).append(record)
 
@@ -454,7 +447,14 @@ class Results:
         shown = filled.first(asked)
         if cell.metric == MONITORED and used:
             shown = replace(shown, cell=replace(cell, metric=monitored(used[0].summary)))
-        return replace(shown, notes=(*notes, *_far(shown)))
+        return self._doubted(shown, notes)
+
+    def _doubted(self, filled: Filled, noted: Sequence[str]) -> Filled:
+        cell, samples = filled.cell, filled.samples
+        factor = cell.table.factor
+        turns = turning(filled.records, samples, cell.metric, factor, self._roundings)
+        notes = doubts(f"{cell.row}, {cell.column}", samples, filled.far, turns)
+        return replace(filled, turns=turns, notes=(*noted, *notes))
 
     @cached_property
     def _measured(self) -> set[str]:

@@ -32,6 +32,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ppr.errors import BadRequest
+from ppr.papers import doubts
 from ppr.papers.cells import Cell, Filled, Results, cells
 from ppr.papers.claim_schema import Exact
 from ppr.papers.comparisons import LEVEL, POWER, holm, seeds_needed
@@ -91,7 +92,8 @@ def judge(paper: Paper, results: Results) -> list[Verdict]:
                 verdicts[name] = replace(found, reason=f"{found.reason}; {far}")
             if cut:
                 asked = multiverse(paper, name, planned[name], results)
-                verdicts[name] = replace(verdicts[name], multiverse=asked)
+                found = _without_rounding(verdicts[name], cut)
+                verdicts[name] = replace(found, multiverse=asked)
             rest_on = [cell.choice for group in cut or () for cell in group]
             if claim.kind == "finding" and (edges := at_edge(rest_on)):
                 reason = f"{verdicts[name].reason}; {UNTUNED}: {AT_EDGE}: {'; '.join(edges)}"
@@ -179,6 +181,17 @@ def _decide(
     p_told = f"p = {look.p_for:.2g} for it and {look.p_against:.2g} against"
     reason = f"{told}: not decided, {p_told}{at}; {need}"
     return Verdict(*about, "inconclusive", reason, *p_values, needed, taken)
+
+
+def _without_rounding(found: Verdict, groups: Sequence[Group]) -> Verdict:
+    """No verdict rests on a cell that another order of the same sums turns."""
+    turns = {f.cell.place: doubts.seeds(f.turns) for group in groups for f in group if f.turns}
+    if not turns:
+        return found
+    told = "; ".join(f"{place} ({which})" for place, which in turns.items())
+    reason = f"{found.reason}; rests on what turns with the rounding: {told}"
+    outcome: Outcome = "not run" if found.outcome == "not run" else "inconclusive"
+    return replace(found, outcome=outcome, reason=reason)
 
 
 def _far(groups: Sequence[Group]) -> str:

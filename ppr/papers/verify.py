@@ -36,6 +36,7 @@ from ppr.papers.multiverse import filled as universe_cells
 from ppr.papers.records import faults, label
 from ppr.papers.schema import Paper
 from ppr.papers.tuned import tuning_runs
+from ppr.results import roundings
 from ppr.results.attestations import FILE
 from ppr.results.tree import Problem, Record, Scan
 
@@ -197,7 +198,8 @@ def _misled(file: Path, results: Results, shown: Sequence[Filled]) -> Iterator[s
 
 def misattested(seen: Scan) -> Iterator[str]:
     """What is amiss with the attestations of a tree, a line each."""
-    yield from (str(problem) for problem in seen.problems if problem.path.name == FILE)
+    files = (FILE, roundings.FILE)
+    yield from (str(problem) for problem in seen.problems if problem.path.name in files)
     records = {r.summary.get("digest"): r for r in seen.records if r.state == "finished"}
     for each in seen.attestations:
         if (record := records.get(each.record)) and (why := misfit(each, record)):

@@ -19,10 +19,11 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ppr.errors import RunFailed
 from ppr.results.files import check_as, parse_json, write_atomic
+from ppr.results.roundings import Rounding
 
 FILE = "attestations.jsonl"
 
@@ -50,7 +51,10 @@ class Attestation:
         return self.experiment, self.variant, self.seed
 
 
-def signed(attestation: Attestation) -> Attestation:
+T = TypeVar("T", Attestation, Rounding)
+
+
+def signed(attestation: T) -> T:
     """With the digest over all else: an edit by hand shows, as that of a record does."""
     return replace(attestation, digest=_digest(asdict(attestation)))
 
@@ -62,9 +66,14 @@ def _digest(content: Mapping[str, Any]) -> str:
 
 
 def read(root: Path) -> Iterator[Attestation | str]:
-    """The attestations of a results tree; of a line that is none, or was edited, why, in a line."""
+    """As `read_lines`, of the attestations of a results tree."""
+    return read_lines(root, Attestation, FILE)
+
+
+def read_lines(root: Path, kind: type[T], name: str) -> Iterator[T | str]:
+    """What a results tree has in such a file; of a line that is none, or was edited, why."""
     try:
-        lines = (root / FILE).read_bytes().splitlines()
+        lines = (root / name).read_bytes().splitlines()
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
@@ -74,7 +83,7 @@ def read(root: Path) -> Iterator[Attestation | str]:
         where = f"line {number}"
         try:
             content = parse_json(data, where)
-            found = check_as(content, Attestation, where)
+            found = check_as(content, kind, where)
         except RunFailed as error:
             yield str(error)
             continue
@@ -83,7 +92,14 @@ def read(root: Path) -> Iterator[Attestation | str]:
 
 
 def add(root: Path, new: Iterable[Attestation], records: Iterable[str | None]) -> None:
-    """Put attestations beside the others, less those of records that are not there any more.
+    """As `add_lines`, of attestations."""
+    add_lines(root, Attestation, FILE, new, records)
+
+
+def add_lines(
+    root: Path, kind: type[T], name: str, new: Iterable[T], records: Iterable[str | None]
+) -> None:
+    """Put lines beside the others of a file, less those of records that are not there any more.
 
     Args:
         records: the digests of the records of the tree.
@@ -92,14 +108,14 @@ def add(root: Path, new: Iterable[Attestation], records: Iterable[str | None]) -
         RunFailed: a line that is there is none, which nobody wants overwritten; or as
             `write_atomic`.
     """
-    kept: dict[tuple[str, str, int], Attestation] = {}
-    for each in read(root):
+    kept: dict[tuple[str, str, int], T] = {}
+    for each in read_lines(root, kind, name):
         if isinstance(each, str):
-            raise RunFailed(f"{root / FILE}: {each}")
+            raise RunFailed(f"{root / name}: {each}")
         kept[each.key] = each
     kept |= {each.key: each for each in new}
     there = set(records)
     lines = [asdict(kept[key]) for key in sorted(kept) if kept[key].record in there]
     dumped = (json.dumps(line, separators=(",", ":"), allow_nan=False) for line in lines)
     root.mkdir(parents=True, exist_ok=True)
-    write_atomic(root / FILE, "".join(f"{line}\n" for line in dumped))
+    write_atomic(root / name, "".join(f"{line}\n" for line in dumped))

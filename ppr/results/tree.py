@@ -3,6 +3,7 @@
     <root>/<experiment>/<variant>/seed=<n>/     a live run
     <root>/<name>.jsonl                         published runs, a line each (published.py)
     <root>/attestations.jsonl                   runs done again with later code (attestations.py)
+    <root>/roundings.jsonl                      runs done again with two numbers of threads
 
 Beside the runs under any root stand those that are published with ppr itself; a run that the root
 has too, live or published, is the root's.
@@ -27,12 +28,13 @@ from ppr.config.places import shipped_records
 from ppr.config.yaml_files import read_yaml
 from ppr.errors import BadRequest, RunFailed
 from ppr.paths import expanded
-from ppr.results import attestations
+from ppr.results import attestations, roundings
 from ppr.results.attestations import Attestation
 from ppr.results.files import parse_json, read_object
 from ppr.results.lock import HOLDER, LOCK, RunBusy, claim, is_held
 from ppr.results.metrics import metrics, value
 from ppr.results.published import Reader
+from ppr.results.roundings import Rounding
 from ppr.results.summary import SCHEMA, SUMMARY, check_summary, read_summary
 
 __all__ = [
@@ -127,6 +129,7 @@ class Scan:
     records: list[Record]
     problems: list[Problem]
     attestations: list[Attestation] = field(default_factory=list)
+    roundings: list[Rounding] = field(default_factory=list)
 
 
 def results_root(root: str | Path | None = None) -> Path:
@@ -202,13 +205,19 @@ def scan(root: str | Path, *, published: bool = True) -> Scan:
             problems.append(Problem(item.source, reason))
     found.sort(key=_key)
     attested: list[Attestation] = []
+    turned: list[Rounding] = []
     for folder in _roots(Path(root)):
         for each in attestations.read(folder):
             if isinstance(each, Attestation):
                 attested.append(each)
             else:
                 problems.append(Problem(folder / attestations.FILE, each))
-    return Scan(found, problems, attested)
+        for other in attestations.read_lines(folder, Rounding, roundings.FILE):
+            if isinstance(other, Rounding):
+                turned.append(other)
+            else:
+                problems.append(Problem(folder / roundings.FILE, other))
+    return Scan(found, problems, attested, turned)
 
 
 def _key(record: Record) -> tuple[str, str, int]:
@@ -266,7 +275,7 @@ def published_files(root: Path) -> list[Path]:
         path
         for folder in _roots(root)
         for path in sorted(folder.glob("[!.]*.jsonl"))
-        if path.name != attestations.FILE
+        if path.name not in (attestations.FILE, roundings.FILE)
     ]
 
 
