@@ -211,6 +211,11 @@ class Loop:
         for group, base in zip(self.optimizer.param_groups, self.base_rates, strict=True):
             group["lr"] = base * factor
 
+    def close(self) -> None:
+        """Write what is buffered, and no more: what is broken off leaves no line for later."""
+        self.metrics.close()
+        self.timing.close()
+
     def log(self) -> None:
         """Read the metrics of the last steps from the device, check them, write their means."""
         self._check_finite()

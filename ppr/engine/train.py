@@ -35,8 +35,11 @@ def train_and_evaluate(task: Learner, bench: Bench) -> Outcome:
         BadRequest: `engine.monitor` or an evaluator does not fit the task or the data.
     """
     training = Training(task, bench)
-    training.loop.fit(training.monitor.after_epoch)
-    return training.finish()
+    try:
+        training.loop.fit(training.monitor.after_epoch)
+        return training.finish()
+    finally:  # what is buffered of one broken off must not reach the log of who goes on with it
+        training.loop.close()
 
 
 class Training:
@@ -73,8 +76,7 @@ class Training:
             if distributed.is_main():  # evaluating begins with giving the others the same
                 task.load_state_dict(load_weights(bench.folder / BEST_WEIGHTS))
             best = {**self.monitor.best, "metrics": evaluate(task, bench, "test")}
-        loop.metrics.close()
-        loop.timing.close()
+        loop.close()
         return Outcome(
             metrics=metrics,
             untrained=self.untrained,
