@@ -6,7 +6,8 @@
 `like` is the beginning of another run's digest: of the first run of the same variant, else of the
 same experiment, else of the file. Read, a line is that run with what the line says in place of what
 was there; `"~": [...]` names keys that are not. Of the parts that repeat the summary (the config's
-experiment, scale and seed, the environment's code), those that do so in the other run do it here.
+experiment, scale and seed, the environment's code, the best epoch's metrics where the last epoch
+is the best), those that do so in the other run do it here.
 So what five seeds share stands there once, and a difference between two commits shows the runs that
 differ. The same runs give the same bytes.
 """
@@ -14,7 +15,7 @@ differ. The same runs give the same bytes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ppr.errors import RunFailed
@@ -22,8 +23,9 @@ from ppr.errors import RunFailed
 _GONE = "~"
 _REFERENCE = 8
 _REPEATED = (
-    *(("config", key) for key in ("experiment", "scale", "seed")),
-    ("environment", "code"),
+    *((("config",), key) for key in ("experiment", "scale", "seed")),
+    (("environment",), "code"),
+    (("summary", "best"), "metrics"),
 )
 """Parts of a run that say what its summary says."""
 
@@ -81,13 +83,20 @@ def _reference(run: Mapping[str, Any]) -> str:
 def _following(base: Mapping[str, Any], summary: Mapping[str, Any]) -> Mapping[str, Any]:
     """A run with its summary's place taken by another summary in the parts that repeat it."""
     found = dict(base)
-    for part, key in _REPEATED:
-        held = found.get(part)
+    for path, key in _REPEATED:
+        held: Any = base
+        for part in path:
+            held = held.get(part) if isinstance(held, dict) else None
         if not isinstance(held, dict) or key not in held or key not in summary:
             continue
         if held[key] == base["summary"].get(key):
-            found[part] = {**held, key: summary[key]}
+            found = _replaced(found, (*path, key), summary[key])
     return found
+
+
+def _replaced(node: Mapping[str, Any], path: Sequence[str], value: Any) -> dict[str, Any]:
+    inner = value if len(path) == 1 else _replaced(node[path[0]], path[1:], value)
+    return {**node, path[0]: inner}
 
 
 def _difference(base: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
