@@ -19,6 +19,7 @@ COMMANDS = {
     "list": "List the components and experiments that a config can name.",
     "show": "Show one component or experiment: what it is, its fields, who uses it.",
     "new": "Write a working skeleton of a paper, experiment or component.",
+    "schema": "Write JSON Schemas of experiments and papers, for editors.",
     "check": "Compose and check every shipped experiment, or those named.",
     "sweep": "What became of a sweep: status, logs, cancel, retry.",
     "track": "Replay runs to a tracker (W&B) after the fact.",

@@ -10,6 +10,7 @@ from string import Template
 
 import click
 
+from ppr.cli import schema
 from ppr.commands import command_line, note
 from ppr.config import places
 from ppr.config.places import RESERVED
@@ -63,6 +64,8 @@ def command(kind: str, name: str, family: str | None, into: Path | None, room: s
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         click.echo(path)
+    if schema.FOLDER in "".join(files.values()) and not schema.folder(into).exists():
+        schema.write(into)
     if kind == "paper":
         note([("--config-dir", f"{into}/configs")] if into else [])
         click.echo(f"then: {command_line('reproduce', name, '--dry-run')}")
@@ -101,12 +104,7 @@ def skeleton(
     Raises:
         BadRequest: this is no checkout of ppr, and no folder is named.
     """
-    configs = places.shipped_configs()
-    if into is None and configs.name != "configs":
-        raise BadRequest(
-            "--into DIR is needed: this ppr is installed, not a checkout of its source"
-        )
-    root = into or configs.parent
+    root = places.own_tree(into)
     folder = "studies" if kind == "study" else KINDS.get(kind, ("",))[0]
     places_of = {
         "home": root if into else root / "ppr",
@@ -126,6 +124,7 @@ def skeleton(
         "kind": kind,
         "family": room or "contrastive",
         "year": str(date.today().year),
+        "schema": "/".join([".."] * (3 if room else 2)) + f"/{schema.FOLDER}",
         "words": ", ".join(f'"{word}"' for word in _use(stem, name).split()),
     }
     files = {}

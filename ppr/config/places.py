@@ -103,6 +103,19 @@ def config_files(group: str) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
+def own_tree(into: Path | None) -> Path:
+    """The folder that new files go to: the one that is named, else the checkout that this ppr is.
+
+    Raises:
+        BadRequest: it is installed, and none is named.
+    """
+    if into is None and shipped_configs().name != "configs":
+        raise BadRequest(
+            "--into DIR is needed: this ppr is installed, not a checkout of its source"
+        )
+    return into or shipped_configs().parent
+
+
 def config_file(option: str) -> Path:
     """The file of an option, as `loss/supcon`: its YAML, or the component's source."""
     group, _, name = option.rpartition("/")

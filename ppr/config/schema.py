@@ -17,14 +17,14 @@ from ppr.registry import Field, Spec
 
 SCALES = ("smoke", "desk", "paper")
 
-_SECTIONS = {
+SECTIONS = {
     "data": {
         "root": Field("root", "str | None", str | None, None),
         "synthetic": Field("synthetic", "Count | None", Count | None, None),
     },
     "results": {"root": Field("root", "str | None", str | None, None)},
 }
-_SCALARS = {
+SCALARS = {
     "experiment": Field("experiment", "str", str, "custom"),
     "scale": Field("scale", "str", Literal[SCALES], "desk"),
     "seed": Field("seed", "int", int, 0),
@@ -39,12 +39,12 @@ def check_config(values: Mapping[str, Any]) -> dict[str, Any]:
         BadRequest: names the key, what is allowed and what was probably meant.
     """
     refuse_targets(values)
-    known = {*registry.KINDS, *_SECTIONS, *_SCALARS, "engine"}
+    known = {*registry.KINDS, *SECTIONS, *SCALARS, "engine"}
     for key in values:
         if key not in known:
             raise BadRequest(f"{key}={values[key]}: no such key; {choices(key, known)}")
     checked: dict[str, Any] = {}
-    for name, field in _SCALARS.items():
+    for name, field in SCALARS.items():
         checked[name] = values.get(name, field.default)
         if name == "inputs" and isinstance(checked[name], Mapping):
             # null takes away what the parent experiment starts from
@@ -64,7 +64,7 @@ def check_config(values: Mapping[str, Any]) -> dict[str, Any]:
     if checked["task"] is None:
         raise BadRequest(f"task: none chosen; {choices('', registry.names('task'))}")
     checked["engine"] = _section("engine", values.get("engine"), engine_fields())
-    for name, fields in _SECTIONS.items():
+    for name, fields in SECTIONS.items():
         checked[name] = _section(name, values.get(name), fields)
     checked |= _left_away(checked)
     check_fit(checked)

@@ -9,13 +9,16 @@ from ppr.config.bodies import lineage, option_body
 from ppr.config.places import config_files, config_folders
 from ppr.errors import BadRequest
 
+_FOR_PROGRAMS = ("@package", "yaml-language-server:")
+"""Lines for Hydra, and for editors."""
+
 
 def headline(path: Path) -> str:
-    """The first comment of a YAML file, less Hydra's package line: what the file is."""
+    """The first comment of a YAML file that is for no program: what the file is."""
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         for line in file:
             text = line.lstrip("# ").strip()
-            if line.startswith("#") and text and not text.startswith("@package"):
+            if line.startswith("#") and text and not text.startswith(_FOR_PROGRAMS):
                 return text
             if not line.startswith("#"):
                 break
