@@ -60,6 +60,7 @@ REQUIRED = object()
 """The default of a field that has none."""
 
 DECLARED: Mapping[str, tuple[str, ...]] = {
+    "evaluator": ("keeps",),
     "task": ("losses", "inputs", "targets", "needs", "shows", "features", "outputs", "takes"),
     "loss": ("family", "targets"),
     "dataset": ("inputs", "targets", "has", "like", "finds"),
@@ -104,6 +105,8 @@ class Field:
     annotation: str
     type: Any
     default: Any
+    science: bool = True
+    """Whether it can change a number, and so is in the run id."""
 
     @property
     def required(self) -> bool:
@@ -115,6 +118,11 @@ class Field:
         from pydantic import TypeAdapter
 
         return TypeAdapter(self.type)
+
+
+KEEP = Field("keep", "bool", bool, False, science=False)
+"""Of an evaluator that `keeps` samples: their predictions too, in a file beside the summary. It is
+the engine that does so: the component is not told."""
 
 
 @dataclass(frozen=True)
@@ -247,7 +255,10 @@ def describe(kind: str, name: str) -> Spec:
             own_doc = ast.get_docstring(node) or ""
             doc = "\n\n".join(filter(None, (ast.get_docstring(module), own_doc)))
             declared = _declared(node, kind, path)
-            return Spec(kind, family, path, node.name, doc, _fields(node, path), declared)
+            fields = _fields(node, path)
+            if "samples" in declared.get("keeps", ()):
+                fields[KEEP.name] = KEEP
+            return Spec(kind, family, path, node.name, doc, fields, declared)
     raise BadRequest(f"{path}: no top-level class or function is marked @component({kind!r})")
 
 
@@ -429,7 +440,9 @@ def _import_file(path: Path) -> Any:
 
 def make(kind: str, node: Mapping[str, Any], *parts: Any) -> Any:
     """Make the component of a checked config node, `{"name": …, field: …}`."""
-    fields = {key: value for key, value in node.items() if key != "name"}
+    spec = describe(kind, node["name"])
+    left = {"name", *(field.name for field in spec.fields.values() if not field.science)}
+    fields = {key: value for key, value in node.items() if key not in left}
     return load(kind, node["name"])(*parts, **with_variant(node["name"], fields))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -15,6 +16,7 @@ from ppr.cli.words import RECORDED
 from ppr.display.terminal import Cell, print_table
 from ppr.errors import BadRequest
 from ppr.papers.compare import Contrast, Side, config_difference, contrasts, side
+from ppr.papers.sample_tests import SampleTest, sample_tests
 from ppr.results.tree import Scan, results_root, scan
 
 
@@ -33,7 +35,8 @@ def command(
 
     A RUN is a run directory, EXPERIMENT/VARIANT/seed=N, or a group of seeds: an experiment, which
     means its runs without overrides, or the start of a variant's id. Groups are compared by Welch's
-    t-test, two-sided.
+    t-test, two-sided. Where both sides kept their predictions (evaluator.NAME.keep=true), they are
+    compared sample by sample too: McNemar's exact test, and a bootstrap over the samples.
 
     \b
       ppr compare supcon_digits ce_digits
@@ -43,8 +46,11 @@ def command(
     sides = side(seen, first, resolve), side(seen, second, resolve)
     differing = list(config_difference(*sides))
     found = contrasts(*sides)
+    paired = sample_tests(*([record.path for record in each.records] for each in sides))
     if as_json:
-        click.echo(json.dumps(_values(sides, differing, found), indent=2))
+        values = _values(sides, differing, found)
+        values["samples"] = {each.evaluator: asdict(each) for each in paired}
+        click.echo(json.dumps(values, indent=2))
         return
     click.echo(f"A: {sides[0].label}\nB: {sides[1].label}\n")
     if differing:
@@ -62,7 +68,9 @@ def command(
             "± is a 95 % half-width (Student t; of B - A, Welch); p is two-sided, one metric"
         )
     else:
-        click.echo("one seed a side has no spread: the differences have no test")
+        click.echo("one seed a side has no spread: the differences have no test over seeds")
+    if paired:
+        _print_paired(paired)
     if not no_curves:
         _draw(seen, sides, metric)
 
@@ -72,6 +80,33 @@ def _row(found: Contrast) -> list[Cell]:
     p_value = None if found.p_value is None else f"{found.p_value:.2g}"
     shown = f"{found.difference:+.4g}{spread}"
     return [found.metric, str(found.first), str(found.second), shown, p_value]
+
+
+def _print_paired(paired: list[SampleTest]) -> None:
+    """Apart from the tests over seeds: it is another question."""
+    click.echo()
+    heads = ["top-1, sample by sample", "samples", "B - A", "95 % interval", "A alone", "B alone"]
+    print_table(
+        [*heads, "p"],
+        [
+            [
+                each.evaluator,
+                str(each.samples),
+                f"{each.difference:+.4g}",
+                f"{each.low:+.4g} to {each.high:+.4g}",
+                None if each.first_alone is None else str(each.first_alone),
+                None if each.second_alone is None else str(each.second_alone),
+                None if each.p_value is None else f"{each.p_value:.2g}",
+            ]
+            for each in paired
+        ],
+    )
+    ours, theirs = paired[0].networks
+    click.echo(
+        f"of these networks ({ours} and {theirs}) on other samples, and nothing of other seeds: "
+        "the interval is a bootstrap over the samples"
+        + ("; p is McNemar's, exact, two-sided" if ours == theirs == 1 else "")
+    )
 
 
 def _values(sides: tuple[Side, Side], differing: list[Any], found: list[Contrast]) -> Any:

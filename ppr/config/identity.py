@@ -52,7 +52,9 @@ def _reduced(kind: str, node: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key: value
         for key, value in node.items()
-        if key == "name" or key not in fields or value != fields[key].default
+        if key == "name"
+        or key not in fields
+        or (fields[key].science and value != fields[key].default)
     }
 
 
@@ -86,6 +88,8 @@ def is_science(key: str) -> bool:
     group, _, name = key.partition(".")
     if group == "engine":
         return name not in MACHINE_FIELDS
+    if group == "evaluator" and name.endswith(f".{registry.KEEP.name}"):
+        return registry.KEEP.science
     return (
         key == "data.synthetic"
         or group == "inputs"

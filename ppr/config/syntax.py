@@ -1,7 +1,8 @@
 """Python source as text that is the same for the same code: no comments, layout or spelling.
 
 Left out is what cannot change a number: docstrings, annotations, the words of an error, imports
-(what they bind is told apart), `if TYPE_CHECKING:` and the mark of a component. `ast.dump` and
+(what they bind is told apart), `if TYPE_CHECKING:`, the mark of a component, and the statement that
+shows the engine its samples. `ast.dump` and
 `ast.unparse` would not do: what they write changes with the version of Python.
 """
 
@@ -124,10 +125,13 @@ def _imported(statement: ast.AST) -> Iterator[tuple[str, Imported]]:
 
 
 def _is_silent(node: ast.AST) -> bool:
-    """A docstring, an import (what it binds is told apart) or what is for type checkers."""
+    """A docstring, an import (what it binds is told apart), what is for type checkers, and
+    `show_samples(…)`, which is given what was computed and gives nothing back."""
     if isinstance(node, ast.If):
         return ast.unparse(node.test).endswith("TYPE_CHECKING")
     if isinstance(node, ast.Expr):
+        if isinstance(node.value, ast.Call):
+            return ast.unparse(node.value.func) == "show_samples"
         return isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
     return isinstance(node, ast.Import | ast.ImportFrom)
 

@@ -19,10 +19,12 @@ from ppr.engine.futile import of_the_start
 from ppr.engine.learner import Learner
 from ppr.engine.loop import Loop
 from ppr.engine.requests import no_validation
+from ppr.engine.samples import shown_samples
 from ppr.engine.seeding import seed_everything
 from ppr.engine.start import START, begin_from
 from ppr.engine.subject import Subject
 from ppr.errors import BadRequest
+from ppr.results.predictions import keep, keepers
 
 BEST_WEIGHTS = "best.pt"
 _log = logging.getLogger(__name__)
@@ -58,7 +60,7 @@ class Training:
         self.untrained = None
         if task.reports_untrained:
             bench.watcher.phase("evaluating the untrained encoder")
-            self.untrained = evaluate(task, bench, "test")
+            self.untrained = evaluate(task, bench, "test", reported=False)
         seed_everything(bench.seed, "train", *distributed.own_stream())
         self.monitor.attach(self.loop)
 
@@ -75,7 +77,8 @@ class Training:
             bench.watcher.phase("evaluating the best epoch")
             if distributed.is_main():  # evaluating begins with giving the others the same
                 task.load_state_dict(load_weights(bench.folder / BEST_WEIGHTS))
-            best = {**self.monitor.best, "metrics": evaluate(task, bench, "test")}
+            found = evaluate(task, bench, "test", reported=False)
+            best = {**self.monitor.best, "metrics": found}
         loop.close()
         return Outcome(
             metrics=metrics,
@@ -91,9 +94,12 @@ Metrics = dict[str, dict[str, float]]
 """An evaluator's name -> a metric's -> its value."""
 
 
-def evaluate(task: Learner, bench: Bench, split: str) -> Metrics:
-    """Every evaluator of the config on a split, less what is undefined there (see `defined`)."""
-    return defined(measure(task, bench, split), split)
+def evaluate(task: Learner, bench: Bench, split: str, *, reported: bool = True) -> Metrics:
+    """Every evaluator of the config on a split, less what is undefined there (see `defined`).
+
+    What is `reported`, and no other state of the network, has its predictions kept where asked.
+    """
+    return defined(measure(task, bench, split, reported=reported), split)
 
 
 def defined(measured: Metrics, split: str) -> Metrics:
@@ -117,7 +123,9 @@ def defined(measured: Metrics, split: str) -> Metrics:
     }
 
 
-def measure(task: Learner, bench: Bench, split: str, only: str | None = None) -> Metrics:
+def measure(
+    task: Learner, bench: Bench, split: str, only: str | None = None, *, reported: bool = False
+) -> Metrics:
     """Every evaluator of the config (or one) on a split, as it comes."""
     distributed.synchronise(task)
     subject = Subject(
@@ -137,7 +145,14 @@ def measure(task: Learner, bench: Bench, split: str, only: str | None = None) ->
         target_split=split,  # type: ignore[arg-type]
     )
     found = bench.evaluators()
-    values = {name: found[name](subject) for name in found if only in (None, name)}
+    kept = {name for name in keepers(bench.values) if reported}
+    values, facts = {}, {"split": split, "data": bench.dataset.digest}
+    for name in found:
+        if only in (None, name):
+            with shown_samples(name in kept) as shown:
+                values[name] = found[name](subject)
+            for each in shown[-1:] if distributed.is_main() else ():
+                keep(bench.folder, name, each, facts)
     return distributed.shared(values)
 
 

@@ -11,6 +11,7 @@ from ppr.config.compose import Config
 from ppr.config.inputs import input_config
 from ppr.errors import RunFailed
 from ppr.results import tree
+from ppr.results.predictions import lacking
 from ppr.results.summary import read_summary
 
 
@@ -27,11 +28,21 @@ def finished_summary(config: Config) -> dict[str, Any] | None:
         RunFailed: there is one that cannot be used; says why, and how to have another.
     """
     folder = run_directory(config)
+    again = command_line("run", *config.overrides, "--force")
     try:
-        return read_summary(folder)
+        found = read_summary(folder)
     except RunFailed as error:
-        again = command_line("run", *config.overrides, "--force")
         raise RunFailed(f"{folder}: {error}; to run it again: {again}") from None
+    for name in lacking(config.values, folder) if found else ():
+        run = f"{config.experiment}/{config.variant}/seed={config.seed}"
+        words = [each for each in config.overrides if each.lstrip("+~").startswith("evaluator")]
+        is_evaluation = config["task"]["name"] == "evaluate"
+        measured = again if is_evaluation else command_line("evaluate", run, *words)
+        raise RunFailed(
+            f"{folder}: is finished, and kept no predictions, as evaluator.{name}.keep=true asks; "
+            f"to measure it again, without training: {measured}"
+        )
+    return found
 
 
 def is_finished(config: Config) -> bool:

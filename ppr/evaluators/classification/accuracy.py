@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from ppr.engine.samples import show_samples
+
 
 def top_accuracies(scores: Tensor, target: Tensor, *, largest_k: int = 5) -> dict[str, float]:
     """Share of samples whose class is the best scored, or among the five best, of [N, C] scores.
@@ -15,6 +17,7 @@ def top_accuracies(scores: Tensor, target: Tensor, *, largest_k: int = 5) -> dic
     ks = (1, 5) if scores.shape[1] > 5 and largest_k >= 5 else (1,)
     own = scores.gather(1, target[:, None])
     above, equal = (scores > own).sum(1), (scores == own).sum(1)
+    show_samples(scores, target, above, equal)
     return {
         f"top{k}": ((k - above) / equal.double()).clamp(0, 1).sum().item() / len(target) for k in ks
     }

@@ -16,7 +16,7 @@ from ppr.registry import component
 WHERE = "evaluator.classifier"
 
 
-@component("evaluator")
+@component("evaluator", keeps="samples")
 class Classifier:
     needs: ClassVar[Literal["features", "logits"]] = "logits"
 

@@ -34,7 +34,7 @@ WHERE = "evaluator.knn"
 SIMILARITIES_AT_ONCE = 2**25  # 128 MiB of float32
 
 
-@component("evaluator")
+@component("evaluator", keeps="samples")
 class KNN:
     needs: ClassVar[Literal["features", "logits"]] = "features"
 

@@ -50,7 +50,7 @@ LBFGS_ITERATIONS = 2000
 CONVERGED = 1e-6  # largest entry of the gradient of the objective
 
 
-@component("evaluator")
+@component("evaluator", keeps="samples")
 class Linear:
     needs: ClassVar[Literal["features", "logits"]] = "features"
 
