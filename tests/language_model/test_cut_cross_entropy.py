@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ppr.losses.language_model._cut_cross_entropy import Skipped, cut_cross_entropy
-from ppr.studies.language_model.loss_memory import held, whole
+from ppr.studies.language_model.loss_memory import fused, held, whole
 
 N, D, V = 37, 8, 101
 
@@ -39,6 +39,19 @@ def test_value_and_gradients_are_those_of_all_logits(block: Any, softcap: float 
         strict=True,
     ):
         torch.testing.assert_close(got, want)
+
+
+@pytest.mark.parametrize("softcap", [None, 2.0])
+def test_kernels_as_compiled_have_the_same_value_and_gradients(softcap: float | None) -> None:
+    e, c, target = drawn()
+    e.requires_grad_()
+    c.requires_grad_()
+    expected = whole(F.cross_entropy, softcap)(e, c, target)
+    found = fused(e, c, target, softcap)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(
+        torch.autograd.grad(3 * found, (e, c)), torch.autograd.grad(3 * expected, (e, c))
+    )
 
 
 def test_its_gradient_is_that_of_its_value() -> None:
@@ -91,6 +104,10 @@ def test_bytes_are_those_counted_by_hand() -> None:
     assert found["gradients"] == pytest.approx(2 * (n + v) * d / 2**20)
     without = held(whole(F.cross_entropy), e, c, target)
     assert without["forward"] == pytest.approx((2 + 4 + 4) * logits, rel=1e-3)
+
+    found = held(fused, e, c, target)
+    assert found["forward"] == pytest.approx(2 * logits, rel=0.1)
+    assert found["backward"] == pytest.approx((4 + 2) * logits, rel=0.1)
 
     def cut(e: Tensor, c: Tensor, target: Tensor) -> Tensor:
         return cut_cross_entropy(e, c, target, softcap=30.0, rows=8, columns=8)

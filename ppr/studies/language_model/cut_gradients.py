@@ -3,7 +3,8 @@
 Wijmans et al., "Cut Your Losses in Large-Vocabulary Language Models", arXiv:2411.09009. Embeddings
 are those of drawn tokens: e_i = `scale` times the classifier's row of token i's target, a unit
 vector, plus a unit vector of noise, so that the softmax is the more peaked, as after training, the
-larger `scale` is. The reference is float64, of all logits.
+larger `scale` is. The reference is float64, of all logits; `head: whole` is all logits in the
+precision of the blocks, to compare.
 
 Metrics: `loss/value`, `loss/error` against the reference; `gradient/error`, |g - g'| / |g'| of
 both gradients as one vector; `blocks/skipped`, the share that the filter left out.
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from ppr.engine.bench import Bench
 from ppr.engine.seeding import derive
-from ppr.fields import Count, Positive
+from ppr.fields import Count, Literal, Positive
 from ppr.losses.language_model._cut_cross_entropy import (
     Skipped,
     cut_cross_entropy,
@@ -41,6 +42,7 @@ class CutGradients(Study):
         self,
         bench: Bench,
         *,
+        head: Literal["cut", "whole"] = "cut",
         tokens: Count = 2048,
         dim: Count = 64,
         vocabulary: Count = 32_768,
@@ -51,6 +53,7 @@ class CutGradients(Study):
         columns: Count = 256,
     ) -> None:
         super().__init__(bench)
+        self.head = head
         self.shapes = tokens, dim, vocabulary
         self.scale, self.softcap, self.filter_below = scale, softcap, filter_below
         self.block = {"rows": rows, "columns": columns}
@@ -73,10 +76,10 @@ class CutGradients(Study):
                 **self.block,
             )  # fmt: skip
 
-        value, gradient = step(cut, e, c, target)
         reference = whole(F.cross_entropy, self.softcap)
+        value, gradient = step(cut if self.head == "cut" else reference, e, c, target)
         truth, exact = step(reference, e.double(), c.double(), target)
-        blocks, skipped = seen[0]
+        blocks, skipped = seen[0] if seen else Skipped(1, 0)
         return {
             "loss": {"value": float(value), "error": float((value - truth).abs())},
             "gradient": {"error": float((gradient - exact).norm() / exact.norm())},
