@@ -64,6 +64,7 @@ WORDS = {
     "groups": "the group of each sample",
     "stream": "a stream of tasks",
     "tables": "published tables",
+    "weights": "published weights",
     "rows": "rows of a table",
     "sample": "each sample",
     "position": "each position",
