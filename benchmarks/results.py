@@ -9,7 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from ppr.results.tree import CONFIG, SCHEMA, SUMMARY, run_path, scan
+from ppr.config.places import run_path
+from ppr.results.tree import CONFIG, SCHEMA, SUMMARY, scan
 
 SEEDS, VARIANTS = 5, 20
 

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import ppr
 from ppr.config import code
-from ppr.config.compose import Config
-from ppr.config.inputs import inputs_of
+from ppr.config.composed import Config
 from ppr.engine.processor import processor_name
 from ppr.results.finished import finished_summary, is_finished
 
@@ -52,7 +51,7 @@ def components_of(config: Config) -> dict[str, str]:
     An input's are those that it was made with; how it was measured is not among them.
     """
     found = code.components(config.values)
-    for each in inputs_of(config):
+    for each in config.inputs.values():
         if is_finished(each):
             recorded = code.recorded(finished_summary(each) or {})
             found |= {k: v for k, v in recorded.items() if not k.startswith("evaluator/")}

@@ -61,10 +61,11 @@ def load(
     import torch
 
     from ppr.config.identity import complete
+    from ppr.config.places import results_root
     from ppr.engine.trained import trained
     from ppr.results.again import one_run
     from ppr.results.metrics import metrics
-    from ppr.results.tree import read_config, results_root, scan
+    from ppr.results.tree import read_config, scan
 
     root = results_root(results)
     record = one_run(scan(root), str(run))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ppr.commands import command_line
-from ppr.config.compose import Config
+from ppr.config.composed import Config
 from ppr.config.yaml_files import dump_yaml
 from ppr.engine import distributed
 from ppr.engine.bench import Bench, Outcome, Watcher
@@ -21,7 +21,7 @@ from ppr.errors import BadRequest, RunFailed
 from ppr.results import tree
 from ppr.results.failure import now, reason, write_failure
 from ppr.results.files import clear_asides, write_atomic, write_json
-from ppr.results.finished import finished_summary, run_directory
+from ppr.results.finished import finished_summary
 from ppr.trackers.live import tracked
 
 _log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ def execute_here(config: Config, watcher: Watcher, *, force: bool = False) -> di
     Of those the first alone claims the directory, writes and tells `watcher`.
     """
     _join(config)
-    folder = run_directory(config)
+    folder = config.folder
     with ExitStack() as held:
         done = distributed.from_main(lambda: claim_run(config, folder, held, force=force))
         if done is not None:
@@ -194,7 +194,7 @@ def open_bench(config: Config, folder: Path, watcher: Watcher) -> Bench:
     device = own_device(settings)
     configure(settings)
     precision = settle_precision(settings.precision, device)
-    return Bench(config.values, device, precision, folder, settings, watcher)
+    return Bench(config.values, device, precision, folder, settings, watcher, inputs=config.inputs)
 
 
 def make_task(bench: Bench) -> Any:

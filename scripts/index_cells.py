@@ -5,9 +5,10 @@ python scripts/index_cells.py
 
 from __future__ import annotations
 
+from ppr.config.places import results_root
 from ppr.papers.files import find_all, folders, reference
 from ppr.papers.index import write_index
-from ppr.results.tree import results_root, scan
+from ppr.results.tree import scan
 
 
 def main() -> None:

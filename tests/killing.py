@@ -11,7 +11,6 @@ import torch
 
 from ppr.engine.bench import Watcher
 from ppr.results import tree
-from ppr.results.finished import run_directory
 
 
 class StopsAtTheEnd(Watcher):
@@ -44,7 +43,7 @@ class KilledAt(Watcher):
 
 
 def results_of(config) -> tuple[dict, bytes, dict]:
-    folder = run_directory(config)
+    folder = config.folder
     weights = torch.load(folder / "model.pt", weights_only=True)
     summary = json.loads((folder / tree.SUMMARY).read_text())
     return weights, (folder / tree.METRICS).read_bytes(), summary

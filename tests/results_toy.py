@@ -7,8 +7,8 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
+from ppr.config.places import run_path
 from ppr.results import tree
-from ppr.results.tree import run_path
 
 VARIANT = "0123456789"
 NAMES = st.text("abcxyz_0189", min_size=1, max_size=8)

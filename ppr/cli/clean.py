@@ -7,9 +7,9 @@ import json
 import click
 
 from ppr.cli import options
+from ppr.config.places import results_root
 from ppr.display.terminal import count, print_table
 from ppr.errors import BadRequest, RunFailed, choices
-from ppr.results.tree import results_root
 from ppr.results.waste import KINDS, USUAL, remove, waste
 
 

@@ -13,11 +13,12 @@ import click
 from ppr.cli import options
 from ppr.cli.papers import resolve
 from ppr.cli.words import RECORDED
+from ppr.config.places import results_root
 from ppr.display.terminal import Cell, print_table
 from ppr.errors import BadRequest
 from ppr.papers.compare import Contrast, Side, config_difference, contrasts, side
 from ppr.papers.sample_tests import SampleTest, sample_tests
-from ppr.results.tree import Scan, results_root, scan
+from ppr.results.tree import Scan, scan
 
 
 @click.command(name="compare")

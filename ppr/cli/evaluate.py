@@ -30,8 +30,9 @@ def command(run: str, words: tuple[str, ...], force: bool, quiet: bool, as_json:
       ppr evaluate supcon_digits/seed=0 dataset=folder data.root=my_images
     """
     from ppr.config.compose import compose
+    from ppr.config.places import results_root
     from ppr.results.again import evaluation_words
-    from ppr.results.tree import results_root, scan
+    from ppr.results.tree import scan
 
     for word in words:
         key = word.partition("=")[0].lstrip("+~").partition(".")[0]

@@ -18,7 +18,7 @@ from ppr.cli import options
 from ppr.cli.papers import resolve
 from ppr.cli.words import PAPER
 from ppr.commands import command_line
-from ppr.config.places import shipped_configs
+from ppr.config.places import results_root, shipped_configs
 from ppr.display.terminal import Cell, print_table
 from ppr.papers.board import fill_tables
 from ppr.papers.cache import INDEX, papers_using
@@ -42,7 +42,7 @@ from ppr.papers.tuning import as_record, budgets, told
 from ppr.papers.verdict import UNTUNED, Outcome, Verdict
 from ppr.report.specification import curve, lines
 from ppr.results.metrics import metrics
-from ppr.results.tree import results_root, scan
+from ppr.results.tree import scan
 
 _COLOURS: dict[Outcome, str] = {
     "reproduced": "green", "not reproduced": "red", "inconclusive": "yellow"

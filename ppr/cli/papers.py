@@ -9,6 +9,7 @@ from dataclasses import asdict
 import click
 
 from ppr.cli import options
+from ppr.config.places import results_root
 from ppr.display.terminal import Cell, print_table
 from ppr.papers.board import Standing, board
 from ppr.papers.cache import Variants
@@ -16,7 +17,6 @@ from ppr.papers.files import folders
 from ppr.papers.kinds import added, findings, multiverse, others, summary
 from ppr.papers.pairs import Pair, told
 from ppr.papers.words import composed
-from ppr.results.tree import results_root
 
 resolve = Variants(composed)
 """The experiment and variant that a cell's overrides ask for."""

@@ -12,6 +12,7 @@ from ppr.cli import options
 from ppr.cli.papers import resolve
 from ppr.cli.words import DRAWN
 from ppr.commands import command_line
+from ppr.config.places import results_root
 from ppr.display.plot import Panel, draw, save
 from ppr.display.terminal import count
 from ppr.errors import BadRequest, choices
@@ -23,7 +24,7 @@ from ppr.report import specification
 from ppr.report.axis import axis_panel
 from ppr.report.sheet import fill
 from ppr.results.curves import curves, default_metrics, groups
-from ppr.results.tree import Scan, results_root, scan
+from ppr.results.tree import Scan, scan
 
 
 @click.command(name="plot")

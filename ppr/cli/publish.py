@@ -11,6 +11,7 @@ from ppr.cli import options
 from ppr.cli.papers import resolve
 from ppr.cli.words import PAPER
 from ppr.commands import command_line
+from ppr.config.places import results_root
 from ppr.display.terminal import count
 from ppr.errors import BadRequest
 from ppr.papers.board import fill_tables
@@ -18,7 +19,7 @@ from ppr.papers.cells import Results
 from ppr.papers.files import find, folders, load
 from ppr.results import attestations, roundings
 from ppr.results.roundings import Rounding
-from ppr.results.tree import results_root, scan
+from ppr.results.tree import scan
 
 
 @click.command(name="publish")

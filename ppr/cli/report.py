@@ -8,11 +8,12 @@ import click
 
 from ppr.cli import options
 from ppr.cli.papers import resolve
+from ppr.config.places import results_root
 from ppr.errors import BadRequest
 from ppr.papers.board import board
 from ppr.papers.files import folders
 from ppr.results.files import write_atomic
-from ppr.results.tree import results_root, scan
+from ppr.results.tree import scan
 
 
 @click.command(name="report")

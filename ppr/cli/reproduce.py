@@ -15,6 +15,7 @@ from ppr.cli.papers import resolve
 from ppr.cli.table import print_sheet
 from ppr.cli.words import TABLE, WORDS
 from ppr.commands import command_line
+from ppr.config.places import results_root
 from ppr.display.terminal import Cell, count, print_table
 from ppr.errors import BadRequest
 from ppr.papers.board import fill_tables
@@ -26,10 +27,10 @@ from ppr.papers.schema import Paper
 from ppr.papers.table_schema import SCALES
 from ppr.report.sheet import fill
 from ppr.results.leftovers import drop_leftovers
-from ppr.results.tree import Scan, results_root, scan
+from ppr.results.tree import Scan, scan
 
 if TYPE_CHECKING:
-    from ppr.config.compose import Config
+    from ppr.config.composed import Config
     from ppr.papers.cells import Filled
     from ppr.papers.reproduce import Agenda
 
@@ -175,13 +176,12 @@ def _command(config: Config) -> str:
 
 def _run_all(plan: Agenda, root: Path, words: Sequence[str]) -> int:
     """Do the runs wave by wave; 1 if any failed or still waits for an input."""
-    from ppr.config.inputs import inputs_of
     from ppr.papers.reproduce import is_older
     from ppr.results.finished import is_finished
 
     code = 0
     for wave in plan.waves:
-        ready = [config for config in wave if all(map(is_finished, inputs_of(config)))]
+        ready = [config for config in wave if all(map(is_finished, config.inputs.values()))]
         for config in wave:
             if config not in ready:
                 click.echo(f"ppr: waits for its input: {_command(config)}", err=True)

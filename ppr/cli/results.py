@@ -13,13 +13,14 @@ import click
 
 from ppr.cli import options
 from ppr.cli.words import FILTERS, SWEEP
+from ppr.config.places import results_root
 from ppr.display.terminal import Cell, count, print_table
 from ppr.errors import BadRequest, choices
 from ppr.results.differences import Variant, differing, is_synthetic, of, sciences
 from ppr.results.metrics import metrics
 from ppr.results.select import select
 from ppr.results.statistics import mean_interval
-from ppr.results.tree import SUMMARY, Record, Scan, results_root, scan
+from ppr.results.tree import SUMMARY, Record, Scan, scan
 
 SHOWN_METRICS = 3
 SHOWN_KEYS = 5

@@ -91,14 +91,14 @@ def run_one(config: Any, force: bool, quiet: bool, as_json: bool) -> dict[str, A
     _load_pytorch(f"{config.experiment} seed {config.seed} ({config.variant})", silent)
     from ppr.display.progress import make_watcher
     from ppr.launchers.execute import execute
-    from ppr.results.finished import finished_summary, run_directory
+    from ppr.results.finished import finished_summary
     from ppr.results.leftovers import drop_leftovers
     from ppr.trackers.live import check_tracker
 
     before = None if force else finished_summary(config)
     if before is not None:
         summary = before
-        drop_leftovers(run_directory(config))
+        drop_leftovers(config.folder)
     else:
         check_tracker(config)  # before the progress display, too
         with make_watcher(config, silent) as watcher:
@@ -107,7 +107,7 @@ def run_one(config: Any, force: bool, quiet: bool, as_json: bool) -> dict[str, A
         click.echo(json.dumps(summary))
     elif not quiet:
         synthetic = config["data"]["synthetic"] is not None
-        _print_result(summary, run_directory(config), before is not None, synthetic)
+        _print_result(summary, config.folder, before is not None, synthetic)
     if before is not None and not quiet:
         _print_older(before, err=as_json)
     return summary

@@ -42,9 +42,9 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_(root: str | None, as_json: bool) -> None:
     """The sweeps of a results tree, the newest last."""
+    from ppr.config.places import results_root
     from ppr.launchers.states import states
     from ppr.results.sweeps import sweeps
-    from ppr.results.tree import results_root
 
     rows: list[dict[str, Any]] = []
     found, problems = sweeps(results_root(root))
@@ -187,8 +187,8 @@ def retry(words: tuple[str, ...], root: str | None) -> int:
 
 
 def _find(root: str | None, name: str | None) -> Any:
+    from ppr.config.places import results_root
     from ppr.results.sweeps import find
-    from ppr.results.tree import results_root
 
     return find(results_root(root), name)
 

@@ -12,6 +12,7 @@ from ppr.cli import options
 from ppr.cli.papers import resolve
 from ppr.cli.words import TABLE
 from ppr.commands import command_line
+from ppr.config.places import results_root
 from ppr.display.plot import draw
 from ppr.display.terminal import Cell, print_table
 from ppr.errors import BadRequest, choices
@@ -20,7 +21,7 @@ from ppr.papers.files import folders, load
 from ppr.report import formats
 from ppr.report.axis import axis_panel
 from ppr.report.sheet import Sheet, commands, fill, notes
-from ppr.results.tree import results_root, scan
+from ppr.results.tree import scan
 
 PAGES: dict[str, Callable[[Sheet], str]] = {
     "md": formats.markdown,

@@ -10,9 +10,10 @@ import click
 
 from ppr.cli import options
 from ppr.cli.words import WORDS
+from ppr.config.places import results_root
 from ppr.errors import BadRequest, PprError
 from ppr.results.select import named, select
-from ppr.results.tree import CONFIG, Scan, results_root, scan
+from ppr.results.tree import CONFIG, Scan, scan
 
 
 @click.command(name="track")

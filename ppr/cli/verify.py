@@ -16,6 +16,7 @@ from ppr.cli.paper import print_verdicts
 from ppr.cli.table import print_sheet
 from ppr.cli.words import PAPER
 from ppr.commands import command_line
+from ppr.config.places import results_root
 from ppr.display.terminal import Cell, count, print_table
 from ppr.errors import BadRequest, PprError
 from ppr.papers.cache import Variants
@@ -25,7 +26,7 @@ from ppr.papers.files import find_all, folders, load, read, reference
 from ppr.papers.records import label
 from ppr.papers.words import composed
 from ppr.report.sheet import fill
-from ppr.results.tree import published_files, results_root, scan
+from ppr.results.tree import published_files, scan
 
 if TYPE_CHECKING:
     from ppr.papers.verify import Checked

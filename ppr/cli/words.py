@@ -188,7 +188,8 @@ def _tables() -> Iterator[str]:
 
 def _recorded() -> list[str]:
     """The experiments that have runs in the results tree."""
-    from ppr.results.tree import published_files, results_root
+    from ppr.config.places import results_root
+    from ppr.results.tree import published_files
 
     root = results_root()
     live = [path.name for path in root.glob("[!.]*") if path.is_dir()]
@@ -204,7 +205,7 @@ def _runs() -> Iterator[str]:
 
 
 def _sweeps() -> list[str]:
-    from ppr.results.tree import results_root
+    from ppr.config.places import results_root
 
     return ["last", *(path.parent.name for path in results_root().glob(".sweeps/*/sweep.json"))]
 

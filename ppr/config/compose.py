@@ -8,10 +8,10 @@ sweep over values composes once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ppr import registry
 from ppr.config.bodies import option_body, resolver_call
-from ppr.config.identity import run_id, variant_id
+from ppr.config.composed import Config
+from ppr.config.inputs import at_place_of, followed, input_words, whole
 from ppr.config.overrides import option_text, parse
 from ppr.config.places import config_file, config_folders, groups, options
 from ppr.config.schema import SCALES, check_config
@@ -37,34 +38,6 @@ _PROTOCOL = ("noise", "noise_seed", "noise_to", "limit", "imbalance", "tail_seed
              "split_seed")  # fmt: skip
 """What is done to a data set, whichever it is: fields of their common base."""
 _LISTED = {"evaluator"}  # groups of which several options, or none, are chosen
-
-
-@dataclass(frozen=True)
-class Config:
-    """One run's config: resolved, checked, with every field's default filled in."""
-
-    values: Mapping[str, Any]
-    overrides: tuple[str, ...]
-    sources: tuple[tuple[str, str], ...]
-
-    @property
-    def experiment(self) -> str:
-        return str(self.values["experiment"])
-
-    @property
-    def seed(self) -> int:
-        return int(self.values["seed"])
-
-    @cached_property
-    def variant(self) -> str:
-        return variant_id(self.values)
-
-    @cached_property
-    def run_id(self) -> str:
-        return run_id(self.values)
-
-    def __getitem__(self, key: str) -> Any:
-        return self.values[key]
 
 
 @contextmanager
@@ -79,11 +52,27 @@ def _hydra() -> Iterator[None]:
 
 
 def compose(words: Sequence[str] = ()) -> Config:
-    """Compose, check and complete the config that `words` ask for.
+    """Compose, check and complete the config that `words` ask for, and those of its inputs.
 
     Raises:
-        BadRequest: an unknown group, option or field, a wrong type, a value out of range.
+        BadRequest: an unknown group, option or field, a wrong type, a value out of range; or an
+            input that needs, through others, itself.
     """
+    return _compose(words, ())
+
+
+def recorded(values: Mapping[str, Any]) -> Config:
+    """A config as it was recorded, with its inputs as their words ask for them today."""
+    inputs = {name: _input(values, name, ()) for name in values["inputs"]}
+    return Config(values, (), (), inputs)
+
+
+class _Cycle(BadRequest):
+    """Names its path, which needs no name of an input before it."""
+
+
+def _compose(words: Sequence[str], asked: tuple[str, ...]) -> Config:
+    """`asked`: the words of the inputs on the way to this run."""
     chosen: list[Override] = []
     values: list[Override] = []
     for override in parse(words):
@@ -106,14 +95,56 @@ def compose(words: Sequence[str] = ()) -> Config:
         raise BadRequest(_one_line(error)) from None
     assert isinstance(plain, dict)
     checked = check_config({str(key): value for key, value in plain.items()})
-    if checked["inputs"] and checked["dataset"]:
-        from ppr.config.inputs import follow  # which composes, and so needs this module
+    given = {override.key_or_group for override in values}
+    inputs = _inputs(checked, selection, given, asked) if checked["inputs"] else {}
+    return Config(checked, tuple(words), sources, inputs)
 
-        alone = tuple(word for word in selection if word.startswith("experiment="))
-        experiments, _, _ = _compose_groups(alone, config_folders())
-        given = {override.key_or_group for override in values}
-        follow(checked, experiments.get("dataset"), selection, given)
-    return Config(checked, tuple(words), sources)
+
+def _inputs(
+    values: dict[str, Any],
+    selection: tuple[str, ...],
+    given: Container[str],
+    asked: tuple[str, ...],
+) -> dict[str, Config]:
+    """The configs of a run's inputs, on the data set that words chose for the run.
+
+    An input that is itself given by a word, one of `given`, stays as it is said.
+    """
+    found = {name: _input(values, name, asked) for name in values["inputs"]}
+    if not values["dataset"] or "inputs" in given:
+        return found
+    alone = tuple(word for word in selection if word.startswith("experiment="))
+    own = _compose_groups(alone, config_folders())[0].get("dataset")
+    if whole(own) in (None, whole(values["dataset"])):
+        return found
+    for name, said in values["inputs"].items():
+        if f"inputs.{name}" in given:
+            continue
+        now = followed(said, found[name]["dataset"], own, values["dataset"], selection)
+        if now != said:
+            values["inputs"] = {**values["inputs"], name: now}
+            found[name] = _input(values, name, asked)
+    return found
+
+
+def _input(values: Mapping[str, Any], name: str, asked: tuple[str, ...]) -> Config:
+    words = input_words(values, name)
+    said = " ".join(words)
+    if said in asked:
+        path = " → ".join([*asked[asked.index(said) :], said])
+        raise _Cycle(f"inputs.{name}: a cycle: {path}")
+    try:
+        return _placed(_compose(words, (*asked, said)), values)
+    except _Cycle:
+        raise
+    except BadRequest as error:
+        raise BadRequest(f"inputs.{name}: {error}") from None
+
+
+def _placed(config: Config, asking: Mapping[str, Any]) -> Config:
+    own = at_place_of(config.values, asking)
+    inputs = {name: _placed(each, own) for name, each in config.inputs.items()}
+    return replace(config, values=own, inputs=inputs)
 
 
 def _one_line(error: OmegaConfBaseException) -> str:

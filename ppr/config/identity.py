@@ -20,10 +20,10 @@ from ppr.errors import BadRequest
 _LENGTH = 10
 
 
-def science(values: Mapping[str, Any], asked: tuple[str, ...] = ()) -> dict[str, Any]:
+def science(values: Mapping[str, Any], inputs: Mapping[str, str]) -> dict[str, Any]:
     """The part of a config that can change the numbers, less the seed, defaults left away.
 
-    `asked`: the inputs on the way to this run, by which a cycle is found.
+    `inputs`: by name, the ids of the runs that it starts from.
     """
     found: dict[str, Any] = {}
     for kind in registry.KINDS:
@@ -40,10 +40,8 @@ def science(values: Mapping[str, Any], asked: tuple[str, ...] = ()) -> dict[str,
     }
     if values["data"]["synthetic"] is not None:
         found["synthetic"] = values["data"]["synthetic"]
-    if values["inputs"]:
-        from ppr.config.inputs import input_ids  # which composes, and so needs this module
-
-        found["inputs"] = input_ids(values, asked)
+    if inputs:
+        found["inputs"] = dict(inputs)
     return found
 
 
@@ -113,17 +111,7 @@ def _canonical(value: Any) -> Any:
     return value
 
 
-def ids(values: Mapping[str, Any]) -> tuple[str, Callable[[int], str]]:
+def ids(values: Mapping[str, Any], inputs: Mapping[str, str]) -> tuple[str, Callable[[int], str]]:
     """The variant's id and, by seed, the ids of its runs."""
-    found = science(values)
+    found = science(values, inputs)
     return _digest(found), lambda seed: _digest([found, seed])
-
-
-def variant_id(values: Mapping[str, Any], asked: tuple[str, ...] = ()) -> str:
-    """The id that all seeds of a config share: ten hexadecimal digits."""
-    return _digest(science(values, asked))
-
-
-def run_id(values: Mapping[str, Any], asked: tuple[str, ...] = ()) -> str:
-    """The id of one run: its variant and its seed."""
-    return _digest([science(values, asked), int(values["seed"])])

@@ -1,4 +1,4 @@
-"""Where configs, data and caches lie."""
+"""Where configs, data, results and caches lie."""
 
 from __future__ import annotations
 
@@ -144,6 +144,18 @@ def data_root(configured: str | None) -> Path | None:
     """The folder that mirrors the hub's Parquet files: `data.root`, else PPR_DATA, else none."""
     named = configured or os.environ.get("PPR_DATA")
     return expanded(named, "data.root" if configured else "PPR_DATA") if named else None
+
+
+def results_root(root: str | Path | None = None) -> Path:
+    """The root of the results tree: as asked, else `PPR_RESULTS`, else ./results."""
+    if root:
+        return expanded(root, "results.root")
+    return expanded(os.environ.get("PPR_RESULTS") or "results", "PPR_RESULTS")
+
+
+def run_path(root: str | Path, experiment: str, variant: str, seed: int) -> Path:
+    """Where a run lies in the results tree of that root."""
+    return Path(root) / experiment / variant / f"seed={seed}"
 
 
 def cache_root() -> Path:

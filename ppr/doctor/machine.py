@@ -133,8 +133,9 @@ def _driver() -> str:
 
 def results() -> Iterator[Finding]:
     """Whether runs can be written, locked and renamed in the results tree, and the room there."""
+    from ppr.config.places import results_root
     from ppr.results.files import write_json
-    from ppr.results.tree import claim, results_root
+    from ppr.results.tree import claim
 
     root = results_root().absolute()
     place = _existing(root)

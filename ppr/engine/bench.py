@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ppr import registry
+from ppr.config.composed import Config
 from ppr.config.settings import EngineSettings
 from ppr.data.dataset import Dataset
 from ppr.engine.interrupts import StopRequest
@@ -34,7 +35,7 @@ class Watcher:
 class Bench:
     """A run's workbench, handed to its task.
 
-    `folder` is the run directory, `log` writes one record of metrics.jsonl.
+    `folder` is the run directory; `inputs` are the runs that this one starts from.
     """
 
     values: Mapping[str, Any]
@@ -44,6 +45,7 @@ class Bench:
     settings: EngineSettings
     watcher: Watcher = field(default_factory=Watcher)
     stop: StopRequest = field(default_factory=StopRequest)
+    inputs: Mapping[str, Config] = field(default_factory=dict)
     _dataset: Dataset | None = None
 
     @property
@@ -93,7 +95,7 @@ class Bench:
         """
         from ppr.results.finished import input_folder
 
-        return input_folder(self.values, name)
+        return input_folder(self.inputs, name)
 
     def evaluators(self) -> dict[str, Callable[[Any], dict[str, float]]]:
         """The evaluators that the config names; on a little random data, cut down to fit it."""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 
+from ppr.config.compose import recorded
 from ppr.config.settings import EngineSettings
 from ppr.data.dataset import Dataset
 from ppr.engine.bench import Bench
@@ -42,7 +43,7 @@ def trained(
         raise BadRequest(f"{folder}: has no weights ({WEIGHTS}); `ppr clean` or its task left none")
     settings = EngineSettings(**values["engine"])
     precision = settle_precision(settings.precision, device)
-    bench = Bench(values, device, precision, folder, settings)
+    bench = Bench(values, device, precision, folder, settings, inputs=recorded(values).inputs)
     if dataset is not None:
         bench.dataset = dataset
     task = bench.build("task", bench)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from ppr import registry
-from ppr.config.compose import Config
+from ppr.config.composed import Config
 from ppr.config.places import data_root
 from ppr.data import hub
 from ppr.data.source import Source

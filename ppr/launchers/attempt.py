@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ppr.config.compose import Config
+from ppr.config.composed import Config
 from ppr.engine.bench import Watcher
 from ppr.results.failure import note_failure, reason
-from ppr.results.finished import run_directory
 from ppr.results.lock import RunBusy
 
 
@@ -31,5 +30,5 @@ def attempt(
     except (Interrupted, Pruned, RunBusy, ProcessLost):
         raise
     except Exception as error:
-        note_failure(run_directory(config), reason(error))
+        note_failure(config.folder, reason(error))
         raise

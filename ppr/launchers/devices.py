@@ -21,12 +21,11 @@ from multiprocessing import connection
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
-from ppr.config.compose import Config
+from ppr.config.composed import Config
 from ppr.config.places import Extensions
 from ppr.errors import PprError, RunFailed
 from ppr.launchers.process import make_slots, stop_when_orphaned
 from ppr.results.failure import note_failure, reason
-from ppr.results.finished import run_directory
 from ppr.streams import steady_streams
 
 if TYPE_CHECKING:
@@ -124,7 +123,7 @@ def execute_on_devices(config: Config, watcher: Watcher, *, force: bool = False)
     if errors:
         error = _cause(errors)
         if type(error) is RunFailed:
-            note_failure(run_directory(config), reason(error))
+            note_failure(config.folder, reason(error))
         raise error
     summary = processes[0].summary
     assert summary is not None

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ppr.commands import command_line
-from ppr.config.compose import Config
+from ppr.config.composed import Config
 from ppr.config.places import Extensions, data_root
 from ppr.engine.bench import Bench, Watcher
 from ppr.errors import PprError, RunFailed

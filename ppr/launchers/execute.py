@@ -6,14 +6,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ppr.config import inputs
-from ppr.config.compose import Config
+from ppr.config.composed import Config
 from ppr.engine import distributed
 from ppr.engine.bench import Watcher
 from ppr.engine.requests import refuse_request
 from ppr.launchers.devices import execute_on_devices
 from ppr.results import tree
-from ppr.results.finished import finished_summary, run_directory
+from ppr.results.finished import finished_summary
 from ppr.results.lock import is_held
 from ppr.run import execute_here
 from ppr.trackers.live import check_tracker
@@ -42,7 +41,7 @@ def execute(
     """
     check_tracker(config)
     refuse_request(config.values)
-    for needed in inputs.needed(config):
+    for needed in config.needed():
         execute_when_free(needed, watcher)
     if config["engine"]["devices"] > 1 and distributed.given_size() == 1:
         done = None if force else finished_summary(config)
@@ -72,7 +71,7 @@ def execute_when_free(
                     watcher.phase(f"waits: {error}")
                 told = True
             # Of several processes the first looks: it alone would claim the run.
-            distributed.from_main(lambda: _wait(run_directory(config), stop))
+            distributed.from_main(lambda: _wait(config.folder, stop))
 
 
 def _wait(folder: Path, stop: StopRequest) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ppr.commands import command_line
-from ppr.config.compose import Config
+from ppr.config.composed import Config
 from ppr.config.places import Extensions
 from ppr.engine.interrupts import StopRequest, stop_on_signal
 from ppr.errors import RunFailed

@@ -14,7 +14,8 @@ import click
 
 from ppr import registry
 from ppr.config import code
-from ppr.config.compose import Config, compose
+from ppr.config.compose import compose
+from ppr.config.composed import Config
 from ppr.display.terminal import count
 from ppr.engine.interrupts import Interrupted, stop_on_signal
 from ppr.engine.requests import refuse_request

@@ -12,11 +12,12 @@ from typing import Any
 from hydra.core.override_parser.types import Override, RangeSweep
 
 from ppr import registry
-from ppr.config.compose import Config, compose
+from ppr.config.compose import compose
+from ppr.config.composed import Config
 from ppr.config.overrides import expand, parse
+from ppr.config.places import results_root
 from ppr.errors import BadRequest
 from ppr.launchers.recorded import Recorded
-from ppr.results import tree
 from ppr.sweepers.records import comparison_record, study_record
 from ppr.sweepers.space import Axis, read_axes
 
@@ -57,7 +58,7 @@ def make_plan(words: Sequence[str], *, confirmed: bool = False) -> Plan:
     axes = read_axes(overrides)
     first = compose([_first_word(override, axes) for override in overrides])
     launcher = first["launcher"] or _defaults("local")
-    root = tree.results_root(first["results"]["root"])
+    root = results_root(first["results"]["root"])
     sweeper = registry.make("sweeper", first["sweeper"]) if first["sweeper"] else None
     searched = sweeper.searched(axes) if sweeper else []
     lines = {axis.line for axis in searched}

@@ -18,12 +18,11 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
-from ppr.config.compose import Config
+from ppr.config.composed import Config
 from ppr.config.places import Extensions
 from ppr.engine.interrupts import StopRequest
 from ppr.launchers.worker import serve
 from ppr.results.failure import note_failure
-from ppr.results.finished import run_directory
 from ppr.results.lock import is_held
 from ppr.sweepers.pruning import Pruning
 
@@ -203,7 +202,7 @@ def _next(again: deque[Task], new: Iterator[Task], put_off: list[Task]) -> Task 
     if task is not None:
         return task
     for task in put_off:
-        if not is_held(run_directory(task.config)):
+        if not is_held(task.config.folder):
             put_off.remove(task)
             return task
     return None
@@ -216,7 +215,7 @@ def _killed(worker: Worker, retries: int, display: Display) -> list[Task]:
     again = left[0].kills < retries
     for task in left:
         if not again:
-            note_failure(run_directory(task.config), f"its process was {how}")
+            note_failure(task.config.folder, f"its process was {how}")
         display.failed(task, f"its process was {how}", again=again)
         task.kills += 1
         task.force = False  # what it has done so far is this run's own

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from ppr.config.compose import Config
+from ppr.config.composed import Config
 from ppr.errors import RunFailed
 from ppr.results import tree
 

@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ppr.config.compose import Config
+from ppr.config.composed import Config
 from ppr.engine.stackable import refuse_unstackable
 from ppr.errors import RunFailed
 from ppr.results import tree
 from ppr.results.failure import reason, write_failure
-from ppr.results.finished import run_directory
 from ppr.results.lock import RunBusy
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ def attempt_together(
     with ExitStack() as held, stop_on_signal():
         at_step: dict[int, list[Config]] = defaultdict(list)
         for config in configs:
-            folder = run_directory(config)
+            folder = config.folder
             with _ending(config, ended):
                 refuse_unstackable(config.values)
                 check_tracker(config)
@@ -117,7 +116,7 @@ def _open(config: Config, watcher: Watcher, other: Training | None) -> tuple[Tra
     from ppr.engine.vectorise import Refused
     from ppr.run import make_task, open_bench, write_request
 
-    folder = run_directory(config)
+    folder = config.folder
     (folder / tree.FAILURE).unlink(missing_ok=True)
     bench = open_bench(config, folder, Watcher() if other else watcher)
     with stop_on_signal() as bench.stop:
@@ -142,5 +141,5 @@ def _ending(config: Config, ended: Ended) -> Iterator[None]:
 def _end(config: Config, error: Exception, ended: Ended) -> None:
     if not isinstance(error, RunBusy):
         with suppress(RunFailed):  # it is told of in any case
-            write_failure(run_directory(config), reason(error))
+            write_failure(config.folder, reason(error))
     ended(config, error)

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from ppr.config.compose import Config, compose
+from ppr.config.compose import compose
+from ppr.config.composed import Config
 from ppr.config.overrides import parse
 from ppr.errors import BadRequest
 from ppr.launchers.pool import Display, Task

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ppr.commands import command_line
-from ppr.config.compose import Config
+from ppr.config.composed import Config
 from ppr.config.places import Extensions
 from ppr.launchers.process import stop_when_orphaned
 from ppr.streams import steady_streams

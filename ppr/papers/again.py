@@ -24,12 +24,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ppr.config.compose import Config
+from ppr.config.compose import recorded
+from ppr.config.places import run_path
 from ppr.config.schema import check_config
 from ppr.papers.doubts import ABSOLUTE, MOST_SPREADS, RELATIVE
 from ppr.papers.records import label
 from ppr.results.metrics import measured, quantity
-from ppr.results.tree import Record, run_path, scan
+from ppr.results.tree import Record, scan
 
 OF_SPREAD, OF_OTHERS = 0.1, 20.0
 
@@ -50,7 +51,7 @@ def rerun(record: Record, root: Path) -> Record:
 
     values = check_config(record.config())
     values |= {"results": {"root": str(root)}, "tracker": None, "launcher": None}
-    config = Config(values, (), ())
+    config = recorded(values)
     execute(config)
     path = run_path(root, config.experiment, config.variant, config.seed)
     return next(found for found in scan(root).records if found.path == path)

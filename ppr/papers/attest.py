@@ -23,7 +23,7 @@ from typing import Any
 
 import ppr
 from ppr.config import code
-from ppr.config.places import Extensions, data_root
+from ppr.config.places import Extensions, data_root, run_path
 from ppr.errors import PprError, RunFailed
 from ppr.papers.again import rerun
 from ppr.papers.attested import Attested, evaluator_of
@@ -33,7 +33,7 @@ from ppr.results.attestations import Attestation, signed
 from ppr.results.failure import now
 from ppr.results.metrics import measured, metrics
 from ppr.results.summary import read_summary
-from ppr.results.tree import Record, run_path
+from ppr.results.tree import Record
 
 _STARTING = 1.0
 """Seconds that any run takes beside what is recorded of it."""

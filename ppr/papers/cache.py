@@ -22,7 +22,7 @@ from ppr.papers.defaults import FACTS, Facts, facts
 from ppr.papers.files import find_all, folders
 
 if TYPE_CHECKING:
-    from ppr.config.compose import Config
+    from ppr.config.composed import Config
 
 
 INDEX = "index"

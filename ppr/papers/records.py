@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
 from ppr.config import code
-from ppr.config.identity import ids
+from ppr.config.compose import recorded
 from ppr.config.schema import check_config
 from ppr.errors import BadRequest, RunFailed
 from ppr.results.metrics import quantity
@@ -72,8 +72,7 @@ def faults(record: Record) -> Iterator[str]:
 def _identity(config: str) -> tuple[str, str, Callable[[int], str], Sequence[str]]:
     """Experiment, variant, seed -> run id, and components of a config less its seed."""
     values = check_config(json.loads(config))
-    variant, run_of = ids(values)
-    return values["experiment"], variant, run_of, code.named(values)
+    return values["experiment"], *recorded(values).ids(), code.named(values)
 
 
 def outdated(record: Record, metric: str) -> list[str]:

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ppr.config import code
-from ppr.config.compose import Config
-from ppr.config.inputs import inputs_of, needed
+from ppr.config.composed import Config
 from ppr.errors import BadRequest, choices
 from ppr.papers.cells import Filled, Results, cells
 from ppr.papers.multiverse import filled
@@ -130,7 +129,7 @@ def agenda(
                 )
             missing.setdefault(_key(config), config)
     for config in list(missing.values()):
-        for each in needed(config):
+        for each in config.needed():
             if not is_finished(each) or (renew and is_older(each)):
                 missing.setdefault(_key(each), each)
     depths: dict[Key, int] = {}
@@ -156,6 +155,6 @@ def _set_depth(config: Config, missing: Mapping[Key, Config], depths: dict[Key, 
     """How many waves must come before a run: one more than before any input that is missing."""
     key = _key(config)
     if key not in depths:
-        before = [each for each in inputs_of(config) if _key(each) in missing]
+        before = [each for each in config.inputs.values() if _key(each) in missing]
         depths[key] = 1 + max((_set_depth(each, missing, depths) for each in before), default=-1)
     return depths[key]

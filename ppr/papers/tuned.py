@@ -11,7 +11,7 @@ from ppr.papers.table_schema import Table
 from ppr.papers.tuning import Choice
 
 if TYPE_CHECKING:
-    from ppr.config.compose import Config
+    from ppr.config.composed import Config
     from ppr.papers.schema import Paper
 
 VALIDATION = "validation/"

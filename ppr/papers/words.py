@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ppr.errors import BadRequest, choices
 
 if TYPE_CHECKING:
-    from ppr.config.compose import Config
+    from ppr.config.composed import Config
 
 
 _TIMES = re.compile(r"^(?P<key>[\w.]+)\*=(?P<factor>[-+.\de]+)$")

@@ -7,18 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ppr.commands import command_line
-from ppr.config.compose import Config
-from ppr.config.inputs import input_config
+from ppr.config.composed import Config, find_input
 from ppr.errors import RunFailed
 from ppr.results import tree
 from ppr.results.predictions import lacking
 from ppr.results.summary import read_summary
-
-
-def run_directory(config: Config) -> Path:
-    """Where the run of a config lies in the results tree."""
-    root = tree.results_root(config["results"]["root"])
-    return tree.run_path(root, config.experiment, config.variant, config.seed)
 
 
 def finished_summary(config: Config) -> dict[str, Any] | None:
@@ -27,7 +20,7 @@ def finished_summary(config: Config) -> dict[str, Any] | None:
     Raises:
         RunFailed: there is one that cannot be used; says why, and how to have another.
     """
-    folder = run_directory(config)
+    folder = config.folder
     again = command_line("run", *config.overrides, "--force")
     try:
         found = read_summary(folder)
@@ -47,19 +40,18 @@ def finished_summary(config: Config) -> dict[str, Any] | None:
 
 def is_finished(config: Config) -> bool:
     """Whether the run has a summary that can be used."""
-    return tree.state(run_directory(config)) == "finished"
+    return tree.state(config.folder) == "finished"
 
 
-def input_folder(values: Mapping[str, Any], name: str) -> Path:
+def input_folder(inputs: Mapping[str, Config], name: str) -> Path:
     """The directory of the finished run that is an input.
 
     Raises:
         BadRequest: no such input.
         RunFailed: it has not been run to its end, or its summary is damaged; says the command.
     """
-    config = input_config(values, name)
-    folder = run_directory(config)
+    config = find_input(inputs, name)
     if finished_summary(config) is None:
         command = command_line("run", *config.overrides)
-        raise RunFailed(f"inputs.{name}: {folder} is not finished; {command}")
-    return folder
+        raise RunFailed(f"inputs.{name}: {config.folder} is not finished; {command}")
+    return config.folder

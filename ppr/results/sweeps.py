@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from ppr.commands import command_line
-from ppr.config.compose import Config
-from ppr.config.places import Extensions
+from ppr.config.composed import Config
+from ppr.config.places import Extensions, results_root, run_path
 from ppr.errors import BadRequest, RunFailed, choices
 from ppr.results import tree
 from ppr.results.files import MetricsLog, check_as, read_json, read_lines, write_json
@@ -114,14 +114,14 @@ class Sweep(Record):
 
     def command(self, name: str) -> str:
         """The words of `ppr sweep NAME` for this sweep."""
-        elsewhere = tree.results_root().resolve() != self.root
+        elsewhere = results_root().resolve() != self.root
         return command_line(
             "sweep", name, self.id, *(["--results", str(self.root)] if elsewhere else [])
         )
 
     def run_folder(self, index: int) -> Path:
         point = self.points[index]
-        return tree.run_path(self.root, point.experiment, point.variant, point.seed)
+        return run_path(self.root, point.experiment, point.variant, point.seed)
 
     def label(self, index: int, *, seed: bool = True) -> str:
         """The words in which a point differs from the others, or its experiment if it is alone.

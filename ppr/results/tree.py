@@ -27,7 +27,6 @@ from typing import Any, Literal
 from ppr.config.places import shipped_records
 from ppr.config.yaml_files import read_yaml
 from ppr.errors import BadRequest, RunFailed
-from ppr.paths import expanded
 from ppr.results import attestations, roundings
 from ppr.results.attestations import Attestation
 from ppr.results.files import parse_json, read_object
@@ -41,7 +40,7 @@ __all__ = [
     "CHECKPOINTS", "CONFIG", "ENVIRONMENT", "FAILURE", "HOLDER", "LOCK", "METRICS", "PRUNED",
     "REQUEST", "SCHEMA", "SUMMARY", "TIMING", "Problem", "Record", "RunBusy", "Scan", "State",
     "claim", "metrics", "published_files", "read_config", "record_digest", "records",
-    "results_root", "run_path", "scan", "state", "value",
+    "scan", "state", "value",
 ]  # fmt: skip
 
 CONFIG = "config.yaml"
@@ -130,17 +129,6 @@ class Scan:
     problems: list[Problem]
     attestations: list[Attestation] = field(default_factory=list)
     roundings: list[Rounding] = field(default_factory=list)
-
-
-def results_root(root: str | Path | None = None) -> Path:
-    """The root of the results tree: as asked, else `PPR_RESULTS`, else ./results."""
-    if root:
-        return expanded(root, "results.root")
-    return expanded(os.environ.get("PPR_RESULTS") or "results", "PPR_RESULTS")
-
-
-def run_path(root: str | Path, experiment: str, variant: str, seed: int) -> Path:
-    return Path(root) / experiment / variant / f"seed={seed}"
 
 
 def record_digest(

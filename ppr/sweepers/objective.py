@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ppr import registry
-from ppr.config.compose import Config
+from ppr.config.composed import Config
 from ppr.errors import BadRequest
 from ppr.results.files import read_lines
 from ppr.results.metrics import is_number

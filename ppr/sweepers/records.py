@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from ppr.config.compose import Config, compose
+from ppr.config.compose import compose
+from ppr.config.composed import Config
 from ppr.config.overrides import parse
 from ppr.errors import BadRequest
 from ppr.sweepers.objective import objective_of
@@ -75,7 +77,7 @@ def comparison_record(
         words = tuple(word for word in config.overrides if word.split("=", 1)[0] not in keys)
         if words not in methods:
             # The words of a trial say nothing of the sweeper, whose say is in the first config.
-            asked = Config({**config.values, "sweeper": first["sweeper"]}, (), ())
+            asked = replace(config, values={**config.values, "sweeper": first["sweeper"]})
             methods[words] = {
                 "words": words,
                 "objective": objective_of(asked),

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from ppr.config.inputs import input_config
+from ppr.config.composed import find_input
 from ppr.engine.bench import Bench, Outcome
 from ppr.engine.train import evaluate
 from ppr.engine.trained import trained
@@ -45,8 +45,15 @@ class Evaluate:
 
     def execute(self) -> Outcome:
         bench = self.bench
-        config, folder = input_config(bench.values, MODEL), bench.input_path(MODEL)
-        theirs = Bench(config.values, bench.device, bench.precision, folder, bench.settings)
+        config, folder = find_input(bench.inputs, MODEL), bench.input_path(MODEL)
+        theirs = Bench(
+            config.values,
+            bench.device,
+            bench.precision,
+            folder,
+            bench.settings,
+            inputs=config.inputs,
+        )
         if config["dataset"] == bench.values["dataset"]:
             theirs.dataset = bench.dataset
         shown = bench.dataset

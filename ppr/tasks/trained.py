@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import nn
 
 from ppr import registry
-from ppr.config import inputs
+from ppr.config.composed import find_input
 from ppr.engine.bench import Bench
 from ppr.engine.checkpoints import WEIGHTS, load_weights
 from ppr.errors import BadRequest
@@ -26,7 +26,7 @@ def trained(bench: Bench, name: str) -> nn.Sequential:
         BadRequest: the config names no such input, or its network is for other inputs or classes.
         RunFailed: that run has not been run to its end.
     """
-    config = inputs.input_config(bench.values, name)
+    config = find_input(bench.inputs, name)
     data = bench.dataset
     encoder = registry.make("model", config["model"], data.shape)
     classifier = registry.make("head", config["head"], encoder.features, len(data.classes))

@@ -19,7 +19,7 @@ import click
 
 from ppr import registry
 from ppr.commands import command_line
-from ppr.config.compose import Config
+from ppr.config.composed import Config
 
 _PATIENCE = 30.0
 """Seconds that a process stays at its end for what its runs' trackers still have to send."""

@@ -22,7 +22,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from ppr.config.identity import run_id
+from ppr.config.compose import recorded
 from ppr.errors import BadRequest, PprError, RunFailed
 from ppr.fields import Literal
 from ppr.paths import expanded
@@ -266,7 +266,7 @@ def _remove(record: Path) -> None:
 def _run_id(folder: Path, values: Mapping[str, Any]) -> str:
     """As recorded; a run under way has no summary yet."""
     summary = read_summary(folder.resolve())
-    return str(summary["run_id"]) if summary and "run_id" in summary else run_id(values)
+    return str(summary["run_id"]) if summary and "run_id" in summary else recorded(values).run_id
 
 
 def _sweep(folder: Path, values: Mapping[str, Any], identity: str) -> str | None:

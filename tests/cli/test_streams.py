@@ -25,7 +25,6 @@ from ppr.display.progress import make_watcher
 from ppr.engine.interrupts import stop_on_signal
 from ppr.launchers import worker
 from ppr.launchers.display import make_display
-from ppr.results.finished import run_directory
 from ppr.results.tree import SUMMARY
 
 pytest_plugins = ("sweeping",)
@@ -131,7 +130,7 @@ def test_a_run_ends_as_it_would_though_nobody_reads(ppr, words, redirection):
     assert done.returncode == 0, done.stderr
     said = "ppr: not all was printed: No space left on device\n"
     assert done.stderr == (said if redirection == "> /dev/full" else "")
-    folder = run_directory(compose(["experiment=sweep_toy", "seed=1"]))
+    folder = compose(["experiment=sweep_toy", "seed=1"]).folder
     assert (folder / SUMMARY).exists()
 
 

@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ppr.config import places
-from ppr.config.compose import compose
-from ppr.config.identity import variant_id
+from ppr.config.compose import compose, recorded
 from ppr.config.overrides import expand
 from ppr.config.places import add_config_dir
 from ppr.config.settings import MACHINE_FIELDS
@@ -108,7 +107,7 @@ def test_the_id_survives_a_round_trip_through_the_written_config():
 
     config = compose(["loss.temperature=0.25"])
     read = yaml.safe_load(yaml.safe_dump(dict(config.values)))
-    assert variant_id(read) == config.variant
+    assert recorded(read).variant == config.variant
 
 
 @settings(max_examples=50, deadline=None)
@@ -239,15 +238,13 @@ def test_a_protocol_that_another_data_set_cannot_have_is_refused():
 
 
 def test_inputs_are_trained_on_the_data_set_that_a_word_chooses():
-    from ppr.config.inputs import needed
-
-    merged = needed(compose(["experiment=merge_overlap_digits", "dataset=mnist"]))
+    merged = [*compose(["experiment=merge_overlap_digits", "dataset=mnist"]).needed()]
     assert [run.experiment for run in merged] == [
         "merge_pretrained_digits", "merge_finetuned_digits", "merge_finetuned_digits",
     ]  # fmt: skip
     assert {run["dataset"]["of"] for run in merged} == {"mnist"}
     assert [run["dataset"]["classes"] for run in merged[1:]] == [[*range(7)], [*range(3, 10)]]
-    mined = needed(compose(["experiment=ticket_digits", "dataset=mnist"]))
+    mined = compose(["experiment=ticket_digits", "dataset=mnist"]).needed()
     assert [run["dataset"]["name"] for run in mined] == ["mnist"]
 
 

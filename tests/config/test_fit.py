@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import ppr
 from ppr import registry
 from ppr.cli.check import check_words
 from ppr.cli.main import cli
-from ppr.config.compose import Config, compose
+from ppr.config.compose import compose
+from ppr.config.composed import Config
 from ppr.config.fit import FAMILIES, WORDS, declared
 from ppr.config.places import config_files
 from ppr.config.schema import check_config
@@ -72,7 +74,7 @@ def test_every_loss_trains_or_is_refused_in_a_line(task: str, tmp_path: Path) ->
             continue
         trained.append(loss)
         if task in EXPERIMENTS:
-            config = Config(values, base.overrides, base.sources)
+            config = replace(base, values=values)
             make_task(open_bench(config, tmp_path, Watcher())).check()
     assert trained
 

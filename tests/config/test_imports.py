@@ -80,24 +80,10 @@ def test_imports_go_downwards() -> None:
     assert not upwards
 
 
-RECURSIVE = ("compose", "identity", "inputs")
-"""The one circle: a run's identity holds its inputs', which are composed as the run itself is."""
-
-
 @pytest.mark.parametrize("name", sorted({room(path) for path in FILES}))
 def test_no_circle_of_files_within_a_room(name: str) -> None:
     """Of any import: at the top, within a function, or for its types alone."""
     inside = {path for path in FILES if room(path) == name and path.name != "__init__.py"}
     needs = {path: {f for _, f in imported(ast.walk(parse(path))) if f != path} for path in inside}
-    circle = {HOME / "config" / f"{file}.py" for file in RECURSIVE} & inside
-    for path in circle:
-        needs[path] -= circle
     order = TopologicalSorter({path: files & inside for path, files in needs.items()})
     assert len([*order.static_order()]) == len(inside)  # CycleError if not
-
-
-def test_the_recursion_is_one_that_loads() -> None:
-    """No circle at the top of files, where it would depend on which is imported first."""
-    circle = {HOME / "config" / f"{file}.py" for file in RECURSIVE}
-    needs = {path: {f for _, f in imported(parse(path).body)} & circle for path in circle}
-    assert len([*TopologicalSorter(needs).static_order()]) == len(circle)

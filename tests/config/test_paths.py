@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from ppr.config.compose import compose
-from ppr.config.places import add_config_dir, cache_root, data_root
+from ppr.config.places import add_config_dir, cache_root, data_root, results_root
 from ppr.errors import BadRequest
 from ppr.launchers.job import places
 from ppr.registry import add_plugin, make
-from ppr.results.tree import results_root
 
 NOBODY = "~nobody_of_this_name/x"
 

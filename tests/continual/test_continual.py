@@ -16,7 +16,6 @@ from ppr.config.compose import compose
 from ppr.errors import BadRequest
 from ppr.launchers.execute import execute
 from ppr.results import tree
-from ppr.results.finished import run_directory
 from ppr.tasks.per_task import scores
 from tests.killing import KilledAt
 
@@ -143,7 +142,7 @@ def test_a_killed_run_ends_with_the_same_bits(
             with pytest.raises(KeyboardInterrupt):
                 execute(config, KilledAt(step))
         summary = execute(config)
-        folder = run_directory(config)
+        folder = config.folder
         found.append((torch.load(folder / "model.pt"), summary["metrics"], folder))
     (one, first, folder), (two, second, other) = found
     assert all(torch.equal(one[key], two[key]) for key in one)

@@ -15,7 +15,6 @@ from ppr.engine.bench import Watcher
 from ppr.engine.loop import Loop
 from ppr.errors import BadRequest
 from ppr.launchers.execute import execute
-from ppr.results.finished import run_directory
 from ppr.run import make_task, open_bench
 from tests.killing import KilledAt
 from tests.losses.vectors import softmax
@@ -30,7 +29,7 @@ FROM_PAST = ["experiment=ps_kd_digits", *BRIEF, "engine.checkpoint_seconds=0"]
 def weights(words: list[str], watcher: Watcher | None = None) -> dict[str, torch.Tensor]:
     config = compose(words)
     execute(config, watcher)
-    return torch.load(run_directory(config) / "model.pt", weights_only=True)
+    return torch.load(config.folder / "model.pt", weights_only=True)
 
 
 def loop_of(words: list[str], folder) -> Loop:
@@ -64,8 +63,8 @@ def test_the_teacher_is_that_run_and_stays_as_it_is(tmp_path) -> None:
 def test_a_teacher_of_another_shape_is_refused() -> None:
     execute(compose(["experiment=teacher_digits", "engine.device=cpu", "engine.epochs=1"]))
     config = compose([*FROM_RUN])
-    path = run_directory(compose(["experiment=teacher_digits", "engine.device=cpu",
-                                  "engine.epochs=1"])) / "model.pt"  # fmt: skip
+    path = compose(["experiment=teacher_digits", "engine.device=cpu",
+                                  "engine.epochs=1"]).folder / "model.pt"  # fmt: skip
     saved = torch.load(path, weights_only=True)
     torch.save({k: v[..., :5] for k, v in saved.items()}, path)
     with pytest.raises(BadRequest, match=r"inputs\.teacher: its encoder does not fit"):

@@ -14,7 +14,6 @@ from ppr.engine.bench import Watcher
 from ppr.engine.checkpoints import load_weights
 from ppr.errors import BadRequest
 from ppr.launchers.execute import execute
-from ppr.results.finished import run_directory
 from ppr.tasks.fisher import diagonal_fisher
 
 
@@ -74,7 +73,7 @@ def merged() -> Any:
             for name, classes in (("a", "0,1,2,3,4,5,6"), ("b", "3,4,5,6,7,8,9"))
         }
         summary = execute(config, Watcher())
-        folders = [run_directory(c) for c in (*fine.values(), config)]
+        folders = [c.folder for c in (*fine.values(), config)]
         return summary, [load_weights(folder / "model.pt") for folder in folders]
 
     return run

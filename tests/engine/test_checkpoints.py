@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from ppr.config.compose import compose
+from ppr.config.places import run_path
 from ppr.engine.bench import Watcher
 from ppr.engine.checkpoints import checkpoints, load_checkpoint, save_checkpoint
 from ppr.engine.interrupts import Interrupted
@@ -23,7 +24,6 @@ from ppr.engine.seeding import seed_everything
 from ppr.launchers.execute import execute
 from ppr.results import tree
 from ppr.results.files import MetricsLog
-from ppr.results.finished import run_directory
 from tests.killing import KilledAt, StopsAtTheEnd, assert_same_run, results_of
 
 CPU = torch.device("cpu")
@@ -73,7 +73,7 @@ def test_a_run_stopped_after_its_last_step_keeps_its_best_epoch(asked, monkeypat
     monkeypatch.setenv("PPR_RESULTS", str(tmp_path / "stopped"))
     with pytest.raises(Interrupted if asked else KeyboardInterrupt):
         execute(config, StopsAtTheEnd(asked))
-    state = load_checkpoint(run_directory(config) / tree.CHECKPOINTS)
+    state = load_checkpoint(config.folder / tree.CHECKPOINTS)
     assert state["step"] == 30  # of 30
     execute(config)
     assert_same_run(whole, results_of(config))
@@ -87,7 +87,7 @@ def test_kill_9_and_the_same_command_again(tmp_path):
     env = os.environ | {"PPR_RESULTS": str(tmp_path / "whole")}
     subprocess.run([*command, "-q"], env=env, check=True, timeout=300)
     env["PPR_RESULTS"] = str(tmp_path / "killed")
-    folder = tree.run_path(tmp_path / "killed", config.experiment, config.variant, config.seed)
+    folder = run_path(tmp_path / "killed", config.experiment, config.variant, config.seed)
     child = subprocess.Popen([*command, "-q"], env=env)
     while not checkpoints(folder / tree.CHECKPOINTS):
         assert child.poll() is None, "it ended before it could be killed"
@@ -99,7 +99,7 @@ def test_kill_9_and_the_same_command_again(tmp_path):
         command, env=env, check=True, timeout=300, capture_output=True, text=True
     )
     assert "resumed at step" in again.stdout
-    whole = tree.run_path(tmp_path / "whole", config.experiment, config.variant, config.seed)
+    whole = run_path(tmp_path / "whole", config.experiment, config.variant, config.seed)
     for name in ("metrics.jsonl", "model.pt", "best.pt"):
         assert (folder / name).read_bytes() == (whole / name).read_bytes(), name
     assert "finished before" in printed(command, env)
@@ -123,7 +123,7 @@ def test_a_signal_saves_and_leaves_and_the_run_goes_on(tmp_path, monkeypatch):
 
     with pytest.raises(Interrupted):
         execute(config, Stops())
-    assert checkpoints(run_directory(config) / tree.CHECKPOINTS)
+    assert checkpoints(config.folder / tree.CHECKPOINTS)
     execute(config)
     assert_same_run(whole, results_of(config))
 

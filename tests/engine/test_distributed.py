@@ -29,7 +29,6 @@ from ppr.engine.sync_batchnorm import SyncBatchNorm
 from ppr.errors import BadRequest, RunFailed
 from ppr.launchers.execute import execute
 from ppr.results import tree
-from ppr.results.finished import run_directory
 from ppr.run import _open_data, make_task, open_bench
 
 pytest_plugins = ("sweeping",)
@@ -229,7 +228,7 @@ def test_a_run_on_two_devices_survives_a_dead_process_and_a_signal(ppr, ranks):
     with pytest.raises(RunFailed) as died:
         execute(config)
     assert str(died.value) == "one of its processes was killed by SIGKILL"
-    folder = run_directory(config)
+    folder = config.folder
     assert json.loads((folder / tree.FAILURE).read_text())["error"] == str(died.value)
     with pytest.raises(Interrupted, match="of 12: saved"):
         execute(config, Stops())

@@ -26,7 +26,6 @@ from ppr.engine.seeding import derive, random_states, restore_random_states, see
 from ppr.errors import BadRequest, RunFailed
 from ppr.launchers.execute import execute
 from ppr.results import tree
-from ppr.results.finished import run_directory
 from ppr.run import make_task, open_bench
 
 CPU = torch.device("cpu")
@@ -37,7 +36,7 @@ TINY = ["model=mlp", "model.hidden=[16]", "engine.batch_size=100", "engine.epoch
 
 def test_a_second_process_says_so_and_leaves():
     config = compose(TINY)
-    with tree.claim(run_directory(config)), pytest.raises(tree.RunBusy, match=str(os.getpid())):
+    with tree.claim(config.folder), pytest.raises(tree.RunBusy, match=str(os.getpid())):
         execute(config)
 
 
@@ -47,7 +46,7 @@ def test_the_end_is_kept_and_force_keeps_the_old_one_aside():
     assert execute(config) == first
     second = execute(config, force=True)
     assert second["metrics"] == first["metrics"]
-    aside = list(run_directory(config).parent.glob(".seed=0-replaced-*"))
+    aside = list(config.folder.parent.glob(".seed=0-replaced-*"))
     assert len(aside) == 1
     assert json.loads((aside[0] / tree.SUMMARY).read_text()) == first
 
@@ -55,7 +54,7 @@ def test_the_end_is_kept_and_force_keeps_the_old_one_aside():
 def test_the_summary_is_whole():
     config = compose(TINY)
     summary = execute(config)
-    folder = run_directory(config)
+    folder = config.folder
     assert 0 < summary["untrained"]["linear"]["top1"] < summary["metrics"]["linear"]["top1"] <= 1
     assert summary["best"]["chosen_by"] == "validation/knn/top1"
     assert summary["best"]["metrics"].keys() == summary["metrics"].keys()
@@ -76,7 +75,7 @@ def test_no_secret_is_written(monkeypatch):
     monkeypatch.setenv("WANDB_API_KEY", "s3cr3t-value")
     config = compose(TINY)
     execute(config)
-    for file in run_directory(config).rglob("*"):
+    for file in config.folder.rglob("*"):
         assert not file.is_file() or b"s3cr3t-value" not in file.read_bytes(), file
 
 
@@ -84,7 +83,7 @@ def test_seeds_differ_and_repeat():
     def loss(seed: int) -> float:
         config = compose([*TINY, f"seed={seed}", "engine.epochs=1"])
         execute(config, force=True)
-        line = (run_directory(config) / tree.METRICS).read_text().splitlines()[0]
+        line = (config.folder / tree.METRICS).read_text().splitlines()[0]
         return json.loads(line)["train/loss"]
 
     assert loss(0) == loss(0)
@@ -257,7 +256,7 @@ def test_after_a_minus_the_least_value_is_the_best():
     monitored = ["engine.evaluate_every=1", "engine.monitor=-calibration/ece"]
     config = compose([*asked, "experiment=ce_digits", "engine.accumulate=2", *monitored])
     best = execute(config)["best"]
-    lines = (run_directory(config) / tree.METRICS).read_text().splitlines()
+    lines = (config.folder / tree.METRICS).read_text().splitlines()
     seen = [json.loads(line).get("validation/calibration/ece") for line in lines]
     eces = [value for value in seen if value is not None]
     assert len(eces) == 3
@@ -288,7 +287,7 @@ def test_a_failed_run_is_recorded_and_can_be_repeated(monkeypatch):
             RunFailed("the dog ate it")))  # fmt: skip
         with pytest.raises(RunFailed):
             execute(config)
-    folder = run_directory(config)
+    folder = config.folder
     assert json.loads((folder / tree.FAILURE).read_text())["error"] == "the dog ate it"
     assert tree.state(folder) == "failed"
     execute(config)

@@ -10,7 +10,6 @@ from killing import KilledAt
 
 from ppr.config.compose import compose
 from ppr.launchers.execute import execute
-from ppr.results.finished import run_directory
 
 
 def test_lines_of_one_broken_off_do_not_reach_the_log_of_who_goes_on(
@@ -25,7 +24,7 @@ def test_lines_of_one_broken_off_do_not_reach_the_log_of_who_goes_on(
     except KeyboardInterrupt as broken_off:
         held = broken_off  # its traceback holds the loop, and with it the open log
     execute(config)
-    log = run_directory(config) / "metrics.jsonl"
+    log = config.folder / "metrics.jsonl"
     before = log.read_bytes()
     held.__traceback__ = None
     del held

@@ -16,7 +16,6 @@ from ppr.engine.soundness import DEAD_AFTER
 from ppr.errors import RunFailed
 from ppr.launchers.execute import execute
 from ppr.results import tree
-from ppr.results.finished import run_directory
 from ppr.run import make_task, open_bench
 
 TINY = ["experiment=ce_digits", "model=mlp", "model.hidden=[16]", "model.batch_norm=true",
@@ -147,7 +146,7 @@ def test_a_run_that_skips_all_its_steps_says_so():
     config = compose([*TINY, SKIP, "optimizer=sgd", "optimizer.lr=1e10"])
     with pytest.raises(RunFailed, match=r"^every step from step \d to 30 was skipped: .*e\+09\)"):
         execute(config)
-    assert not (run_directory(config) / tree.SUMMARY).exists()
+    assert not (config.folder / tree.SUMMARY).exists()
 
 
 def test_a_long_run_does_not_wait_for_its_end_to_say_so(tmp_path):

@@ -12,6 +12,7 @@ import torch
 import ppr.run
 from ppr.cli.run import command
 from ppr.config.compose import compose
+from ppr.config.places import results_root
 from ppr.display.progress import Watcher
 from ppr.engine.checkpoints import checkpoints, load_weights
 from ppr.engine.interrupts import Interrupted
@@ -20,8 +21,7 @@ from ppr.launchers.execute import execute
 from ppr.launchers.pool import Task, grouped
 from ppr.launchers.together import attempt_together
 from ppr.results.files import read_lines
-from ppr.results.finished import run_directory
-from ppr.results.tree import records, results_root
+from ppr.results.tree import records
 from ppr.tasks.classify import Classify
 from tests.killing import StopsAtTheEnd
 
@@ -66,7 +66,7 @@ def together(words, seeds=3, watcher=None) -> Ended:
 
 
 def folders(words, seeds=3) -> list[Path]:
-    return [run_directory(compose([*words, f"seed={seed}"])) for seed in range(seeds)]
+    return [compose([*words, f"seed={seed}"]).folder for seed in range(seeds)]
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def single(tmp_path, monkeypatch):
             patch.setenv("PPR_RESULTS", str(tmp_path / "single"))
             config = compose([*words, f"seed={seed}"])
             execute(config)
-            return run_directory(config)
+            return config.folder
 
     return run
 

@@ -16,7 +16,6 @@ from ppr.engine.interrupts import Interrupted
 from ppr.errors import BadRequest
 from ppr.launchers.execute import execute
 from ppr.results import tree
-from ppr.results.finished import run_directory
 from ppr.run import make_task, open_bench
 from ppr.tasks.federate import deal, project
 
@@ -133,7 +132,7 @@ def test_a_killed_run_ends_with_the_same_bits(
             with pytest.raises((KeyboardInterrupt, Interrupted)):
                 execute(config, StopsAt(stop))
         execute(config)
-        folder = run_directory(config)
+        folder = config.folder
         summary = json.loads((folder / tree.SUMMARY).read_text())
         results.append(
             (torch.load(folder / "model.pt"), (folder / tree.METRICS).read_bytes(), summary)

@@ -26,7 +26,6 @@ from ppr.errors import BadRequest, RunFailed
 from ppr.evaluators.generative.generated import frechet, mmd2
 from ppr.launchers.execute import execute
 from ppr.losses.generative.consistency import ConsistencyLoss
-from ppr.results.finished import run_directory
 from ppr.run import make_task, open_bench
 from ppr.studies.generative import teacher_lag
 from ppr.studies.generative.teacher_lag import TeacherLag, moment
@@ -207,13 +206,13 @@ def test_samples_of_the_right_network_have_the_datas_law(levels: list[float]) ->
 def test_a_killed_run_ends_with_the_same_bits(word: str, monkeypatch, tmp_path: Path) -> None:
     config = compose([*TINY, word])
     monkeypatch.setenv("PPR_RESULTS", str(tmp_path / "whole"))
-    whole = execute(config)["metrics"], load_weights(run_directory(config) / "model.pt")
+    whole = execute(config)["metrics"], load_weights(config.folder / "model.pt")
     monkeypatch.setenv("PPR_RESULTS", str(tmp_path / "killed"))
     for step in (4, 9):
         with pytest.raises(KeyboardInterrupt):
             execute(config, KilledAt(step))
         seed_everything(random.randrange(10**6))
-    again = execute(config)["metrics"], load_weights(run_directory(config) / "model.pt")
+    again = execute(config)["metrics"], load_weights(config.folder / "model.pt")
     assert again[0] == whole[0]
     assert again[1].keys() == whole[1].keys()
     assert any(name.startswith("criterion.teacher") for name in whole[1]) == ("0.9" in word)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from ppr.config.compose import compose
 from ppr.config.overrides import parse
+from ppr.config.places import run_path
 from ppr.engine.interrupts import stop_on_signal
 from ppr.errors import BadRequest
 from ppr.launchers import launch, plan, process
@@ -29,9 +30,8 @@ from ppr.launchers.outcome import print_outcome
 from ppr.launchers.queue import job_states
 from ppr.launchers.recorded import Recorded
 from ppr.results.files import write_json
-from ppr.results.finished import run_directory
 from ppr.results.lock import claim
-from ppr.results.tree import FAILURE, run_path
+from ppr.results.tree import FAILURE
 
 pytest_plugins = ("sweeping",)
 
@@ -235,12 +235,12 @@ def test_a_local_sweep(ppr, tmp_path, monkeypatch):
     monkeypatch.setenv("PPR_RESULTS", str(tmp_path / "other"))
     for kills, point in enumerate(points[::2]):
         alone = compose(["experiment=sweep_toy", f"task.kills={kills}"])
-        run_directory(alone).mkdir(parents=True)
-        (run_directory(alone) / "kills").write_text("x" * kills)  # it has been killed already
+        alone.folder.mkdir(parents=True)
+        (alone.folder / "kills").write_text("x" * kills)  # it has been killed already
         expected = execute(alone)["metrics"]
         folder = Path(point["folder"])
         assert json.loads((folder / "summary.json").read_text())["metrics"] == expected
-        logged = (run_directory(alone) / "metrics.jsonl").read_bytes()
+        logged = (alone.folder / "metrics.jsonl").read_bytes()
         assert (folder / "metrics.jsonl").read_bytes() == logged
 
 

@@ -20,7 +20,6 @@ from ppr.errors import RunFailed
 from ppr.launchers import slurm as launcher
 from ppr.launchers.execute import execute
 from ppr.launchers.queue import job_states, slurm
-from ppr.results.finished import run_directory
 
 pytest_plugins = ("sweeping",)
 pytestmark = pytest.mark.slow
@@ -87,7 +86,7 @@ def same_as_undisturbed(point: dict, monkeypatch, tmp_path, *words: str) -> bool
     monkeypatch.setenv("PPR_RESULTS", str(tmp_path / "undisturbed"))
     config = compose(["experiment=sweep_toy", *words])
     expected = execute(config)["metrics"]
-    folder, alone = Path(point["folder"]), run_directory(config)
+    folder, alone = Path(point["folder"]), config.folder
     found = json.loads((folder / "summary.json").read_text())["metrics"]
     logs = [(path / "metrics.jsonl").read_bytes() for path in (folder, alone)]
     return found == expected and logs[0] == logs[1]
@@ -190,7 +189,7 @@ def test_a_killed_job_goes_on_as_often_as_retries_says(ppr, sweep, tmp_path, mon
     assert [restarts(p["job"]) for p in (killed_once, killed_always)] == [1, 1]
     ppr.until(lambda: job_state(killed_always["job"]) == "FAILED")
     monkeypatch.setenv("PPR_RESULTS", str(tmp_path / "undisturbed"))
-    folder = run_directory(compose(["experiment=sweep_toy", "task.kills=1"]))
+    folder = compose(["experiment=sweep_toy", "task.kills=1"]).folder
     folder.mkdir(parents=True)
     (folder / "kills").write_text("x")
     assert same_as_undisturbed(killed_once, monkeypatch, tmp_path, "task.kills=1")

@@ -28,7 +28,6 @@ from ppr.launchers.pool import Display
 from ppr.launchers.trials import trials
 from ppr.results import tree
 from ppr.results.files import read_lines
-from ppr.results.finished import run_directory
 from ppr.results.sweeps import LOCAL, find
 from ppr.sweepers.space import read_axes
 from ppr.sweepers.study import Worker
@@ -132,7 +131,7 @@ def search(*words: str, **fields):
 
 def pretend(task, at: float | None = None) -> dict:
     """Leave what a run leaves: its validation metric and its summary."""
-    folder = run_directory(task.config)
+    folder = task.config.folder
     folder.mkdir(parents=True, exist_ok=True)
     value = score(task.config["task"]["rate"]) if at is None else at
     line = {"step": 1, "epoch": 1, "validation/toy/score": value}
@@ -303,7 +302,7 @@ def test_a_bad_trial_is_pruned_and_says_so(ppr, pruner, number):
     )
     assert bool(cut) == (pruner != "none")
     for task, error in cut:
-        folder = run_directory(task.config)
+        folder = task.config.folder
         assert tree.state(folder) == "pruned"
         record = json.loads((folder / "pruned.json").read_text())
         logged = read_lines(folder / "metrics.jsonl")[-1]
@@ -317,7 +316,7 @@ def test_a_bad_trial_is_pruned_and_says_so(ppr, pruner, number):
         assert status["chosen"][0]["pruned"] == len(cut)
         by_hand = execute(cut[0][0].config)  # whoever asks for the run itself gets all of it
         assert by_hand["metrics"]
-        assert tree.state(run_directory(cut[0][0].config)) == "finished"
+        assert tree.state(cut[0][0].config.folder) == "finished"
 
 
 class _Pruned(Watcher):
@@ -350,7 +349,7 @@ def test_a_study_on_this_machine(ppr):
     assert row["value"] == study.best_value
     assert row["words"] == [f"task.rate={study.best_params['task.rate']}"]
     config = compose(["experiment=sweep_toy", *row["words"]])
-    assert str(run_directory(config).resolve()) == row["folder"]
+    assert str(config.folder.resolve()) == row["folder"]
     assert ppr("run -m", *words).out.startswith("6 trials: 6 done")
 
 

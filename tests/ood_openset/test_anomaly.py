@@ -19,7 +19,6 @@ from ppr.engine.bench import Watcher
 from ppr.errors import BadRequest
 from ppr.evaluators.ood_openset.anomaly import auroc, false_positives
 from ppr.launchers.execute import execute
-from ppr.results.finished import run_directory
 from ppr.run import make_task, open_bench
 
 TINY = ["dataset.of=digits", "model=mlp", "model.hidden=[8]", "engine.device=cpu",
@@ -82,9 +81,9 @@ def test_one_class_trains_on_it_alone_and_tests_among_the_named() -> None:
 def test_the_centre_is_the_mean_before_training_and_is_kept(tmp_path) -> None:
     config = compose(WORDS)
     summary = execute(config)
-    saved = torch.load(run_directory(config) / "model.pt", weights_only=True)
+    saved = torch.load(config.folder / "model.pt", weights_only=True)
     start = compose(PRETRAIN.split())
-    begun = torch.load(run_directory(start) / "model.pt", weights_only=True)
+    begun = torch.load(start.folder / "model.pt", weights_only=True)
     task = make_task(open_bench(config, tmp_path, Watcher()))
     inputs = task.augment.plain(task.bench.dataset.train.inputs).flatten(1)
     features = (inputs @ begun["encoder.1.weight"].T + begun["encoder.1.bias"]).relu()

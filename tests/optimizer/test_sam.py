@@ -15,7 +15,6 @@ from ppr.config.compose import compose
 from ppr.engine.bench import Watcher
 from ppr.launchers.execute import execute
 from ppr.results import tree
-from ppr.results.finished import run_directory
 from tests.killing import KilledAt
 
 TINY = ["experiment=sam_digits", "engine.device=cpu", "engine.epochs=2", "engine.batch_size=50",
@@ -26,7 +25,7 @@ TINY = ["experiment=sam_digits", "engine.device=cpu", "engine.epochs=2", "engine
 def trained(words: list[str], watcher: Watcher | None = None) -> dict[str, torch.Tensor]:
     config = compose([*TINY, *words])
     execute(config, watcher)
-    return torch.load(run_directory(config) / "model.pt", weights_only=True)
+    return torch.load(config.folder / "model.pt", weights_only=True)
 
 
 @pytest.mark.parametrize("rho", [0.05, 1.0])
@@ -142,7 +141,7 @@ def test_sharpness_is_the_hessians_largest_eigenvalue() -> None:
 def test_the_quadratics_gradient_is_the_closed_form() -> None:
     config = compose(["experiment=sam_quadratic", "engine.device=cpu"])
     execute(config)
-    values = json.loads((run_directory(config) / tree.SUMMARY).read_text())["metrics"]["gradient"]
+    values = json.loads((config.folder / tree.SUMMARY).read_text())["metrics"]["gradient"]
     assert values["error"] < 1e-12
     assert values["restored"] == 0
     assert values["gain"] > 0

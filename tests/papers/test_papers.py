@@ -19,7 +19,8 @@ import ppr.cli.paper
 import ppr.cli.papers
 import ppr.cli.table
 from ppr.config import places
-from ppr.config.compose import Config, compose
+from ppr.config.compose import compose
+from ppr.config.composed import Config
 from ppr.config.places import config_file
 from ppr.errors import BadRequest
 from ppr.papers import board as boards

@@ -16,13 +16,13 @@ import ppr.launchers.local
 from ppr.cli.papers import resolve
 from ppr.cli.run import _print_result
 from ppr.config.compose import _compose_groups, compose
-from ppr.config.inputs import needed
+from ppr.config.places import run_path
 from ppr.engine.interrupts import Interrupted
 from ppr.errors import BadRequest, RunFailed
 from ppr.launchers import estimate
 from ppr.launchers.execute import execute
 from ppr.report.verdict_line import verdict_line
-from ppr.results.tree import run_path, scan
+from ppr.results.tree import scan
 
 pytest_plugins = ("paper_tree",)
 
@@ -258,15 +258,15 @@ def test_a_change_in_the_inputs_own_file_counts(own_configs: Path) -> None:
 
 def test_an_input_without_a_seed_has_that_of_its_run(configs: Path) -> None:
     assert of("experiment=toy_student seed=0").variant == of("experiment=toy_student").variant
-    (teacher,) = needed(of("experiment=toy_student seed=4"))
+    (teacher,) = of("experiment=toy_student seed=4").needed()
     assert (teacher.experiment, teacher.seed) == ("toy_fast", 4)
-    (teacher,) = needed(of("experiment=toy_shared seed=4"))
+    (teacher,) = of("experiment=toy_shared seed=4").needed()
     assert teacher.seed == 0
     assert of("experiment=toy_shared seed=4").run_id != of("experiment=toy_shared seed=5").run_id
 
 
 def test_a_chain_of_inputs_comes_in_order(configs: Path) -> None:
-    found = [(c.experiment, c.seed) for c in needed(of("experiment=toy_last seed=9"))]
+    found = [(c.experiment, c.seed) for c in of("experiment=toy_last seed=9").needed()]
     assert found == [("toy_fast", 2), ("toy_student", 2), ("toy_pupil", 2)]
 
 
@@ -283,11 +283,11 @@ def test_a_cycle_is_refused_with_its_path(configs: Path, first: str) -> None:
 def test_an_unknown_input_or_experiment_is_named(configs: Path) -> None:
     from ppr.results.finished import input_folder
 
-    values = of("experiment=toy_student").values
+    inputs = of("experiment=toy_student").inputs
     with pytest.raises(BadRequest, match=r"inputs\.teecher: .*did you mean 'teacher'"):
-        input_folder(values, "teecher")
+        input_folder(inputs, "teecher")
     with pytest.raises(RunFailed, match=r"inputs\.teacher: .* not finished; ppr run experiment="):
-        input_folder(values, "teacher")
+        input_folder(inputs, "teacher")
     with pytest.raises(BadRequest, match=r"inputs\.teacher: experiment=toy_fats: no such"):
         _ = of("experiment=toy_lost").run_id
 

@@ -354,12 +354,12 @@ def is_tuning(run: Mapping[str, Any]) -> bool:
 
 
 def invented(run: dict[str, Any]) -> dict[str, Any]:
-    from ppr.config.identity import run_id
+    from ppr.config.compose import recorded
     from ppr.config.schema import check_config
     from ppr.results.tree import record_digest
 
     config = run["config"] | {"seed": 102}
-    summary = run["summary"] | {"seed": 102, "run_id": run_id(check_config(config))}
+    summary = run["summary"] | {"seed": 102, "run_id": recorded(check_config(config)).run_id}
     digest = record_digest(summary, config, run["environment"])
     return run | {"config": config, "summary": summary | {"digest": digest}}
 

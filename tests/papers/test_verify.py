@@ -12,7 +12,7 @@ from paper_toy import invoke
 
 import ppr.cli.verify
 from ppr.config import places
-from ppr.config.identity import run_id
+from ppr.config.compose import recorded
 from ppr.config.schema import check_config
 from ppr.errors import BadRequest, RunFailed
 from ppr.papers import again
@@ -132,7 +132,8 @@ def edited(run: dict[str, Any], value: float = 0.99) -> dict[str, Any]:
 def invented(run: dict[str, Any], seed: int) -> dict[str, Any]:
     """A further seed of a run, with all the ids that belong to it."""
     config = run["config"] | {"seed": seed}
-    summary = edited(run)["summary"] | {"seed": seed, "run_id": run_id(check_config(config))}
+    run_id = recorded(check_config(config)).run_id
+    summary = edited(run)["summary"] | {"seed": seed, "run_id": run_id}
     return sign(run | {"config": config, "summary": summary})
 
 

@@ -13,7 +13,6 @@ from ppr.config.compose import compose
 from ppr.engine.bench import Watcher
 from ppr.errors import BadRequest
 from ppr.launchers.execute import execute
-from ppr.results.finished import run_directory
 from ppr.run import make_task, open_bench
 from ppr.tasks.masks import Mask, MaskedLayers, signed_constant
 from tests.killing import KilledAt
@@ -58,7 +57,7 @@ def test_the_kept_are_the_best_of_all_layers_together() -> None:
 def done(*words: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     config = compose([*words])
     summary = execute(config, Watcher())
-    return summary["metrics"], torch.load(run_directory(config) / "model.pt")
+    return summary["metrics"], torch.load(config.folder / "model.pt")
 
 
 def test_mining_ends_at_its_sparsity_with_weights_as_drawn() -> None:
@@ -138,5 +137,5 @@ def test_a_killed_search_ends_with_the_same_bits(
             with pytest.raises(KeyboardInterrupt):
                 execute(config, KilledAt(step))
         execute(config)
-        found.append(torch.load(run_directory(config) / "model.pt"))
+        found.append(torch.load(config.folder / "model.pt"))
     assert all(torch.equal(found[0][key], found[1][key]) for key in found[0])

@@ -11,6 +11,7 @@ from PIL import Image
 
 from ppr.cli.plot import command
 from ppr.config.compose import compose
+from ppr.config.places import results_root
 from ppr.display.plot import Panel, draw
 from ppr.errors import BadRequest
 from ppr.launchers.execute import execute
@@ -21,7 +22,7 @@ from ppr.report.axis import axis_panel
 from ppr.report.sheet import Sheet, fill, reproduced
 from ppr.report.site_chart import axis_chart
 from ppr.results.curves import Curve
-from ppr.results.tree import results_root, scan
+from ppr.results.tree import scan
 
 TABLE = {
     "title": "Cosines",

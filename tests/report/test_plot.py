@@ -10,12 +10,13 @@ from click.testing import CliRunner
 from PIL import Image
 
 from ppr.cli.plot import command
+from ppr.config.places import run_path
 from ppr.display.plot import COLOURS, Panel, axis_label, draw, save
 from ppr.errors import BadRequest
 from ppr.results.curves import Curve, curves, default_metrics, groups
 from ppr.results.files import MetricsLog
 from ppr.results.statistics import mean_interval
-from ppr.results.tree import CONFIG, METRICS, SUMMARY, run_path, scan
+from ppr.results.tree import CONFIG, METRICS, SUMMARY, scan
 
 A, B = "a" * 10, "b" * 10
 

@@ -24,7 +24,7 @@ from ppr.launchers.plan import make_plan
 from ppr.papers.cache import entries
 from ppr.results import files, tree
 from ppr.results.failure import read_failure
-from ppr.results.finished import finished_summary, input_folder, is_finished, run_directory
+from ppr.results.finished import finished_summary, input_folder, is_finished
 from ppr.results.leftovers import drop_leftovers
 from ppr.results.lock import holder
 from ppr.results.sweeps import LOCAL
@@ -56,7 +56,7 @@ DAMAGED = {
 
 @pytest.mark.parametrize("case", [*DAMAGED, "another seed's"])
 def test_a_damaged_summary_finishes_nothing(ppr, toy, case):
-    folder = run_directory(toy)
+    folder = toy.folder
     folder.mkdir(parents=True)
     if case == "another seed's":
         said = {"schema": 1, "experiment": toy.experiment, "variant": toy.variant, "seed": 7}
@@ -81,7 +81,7 @@ def test_a_damaged_summary_finishes_nothing(ppr, toy, case):
 
 def test_run_sweep_and_status_agree_and_force_mends(ppr):
     assert ppr("run engine.epochs=1").code == 0
-    folder = run_directory(compose([*TOY, "engine.epochs=1"]))
+    folder = compose([*TOY, "engine.epochs=1"]).folder
     (folder / tree.SUMMARY).write_text("")
     for flags in ("", "-q", "--json"):
         refused = ppr(f"run engine.epochs=1 {flags}")
@@ -101,11 +101,11 @@ def test_run_sweep_and_status_agree_and_force_mends(ppr):
 
 def test_an_input_with_a_damaged_summary_is_named(ppr, toy):
     config = compose([*TOY, "inputs={teacher: 'experiment=sweep_toy engine.epochs=1'}"])
-    folder = run_directory(toy)
+    folder = toy.folder
     folder.mkdir(parents=True)
     (folder / tree.SUMMARY).write_text("[]")
     with pytest.raises(RunFailed, match=r"not a JSON object; .*engine.epochs=1 seed=0 --force"):
-        input_folder(config.values, "teacher")
+        input_folder(config.inputs, "teacher")
     with pytest.raises(RunFailed, match=r"not a JSON object; .*engine.epochs=1 seed=0 --force"):
         execute(config)
 
@@ -183,7 +183,7 @@ def test_a_run_or_an_input_under_way_is_waited_for(ppr, toy, busy):
     config, watcher = toy, Told()
     if busy == "its input":
         config = compose([*TOY, "inputs={teacher: 'experiment=sweep_toy engine.epochs=1'}"])
-    timer = held_elsewhere(run_directory(toy), 0.8)
+    timer = held_elsewhere(toy.folder, 0.8)
     done = execute_when_free(config, watcher)
     timer.join()
     assert done == finished_summary(config)
@@ -193,7 +193,7 @@ def test_a_run_or_an_input_under_way_is_waited_for(ppr, toy, busy):
 
 def test_a_sweep_puts_off_what_another_process_is_at(ppr):
     """Whether that is another sweep, or a worker whose parent was killed."""
-    busy = run_directory(compose([*TOY, "seed=0"]))
+    busy = compose([*TOY, "seed=0"]).folder
     timer = held_elsewhere(busy, 8.0)
     swept = ppr("run -m seed=0,1")
     timer.join()
@@ -225,7 +225,7 @@ def test_a_lost_parent_is_no_failure(ppr, monkeypatch, tmp_path, seeds):
     ours.send(([(config, tmp_path / f"{config.seed}.log") for config in configs], False, None))
     ours.close()
     worker.serve(theirs, {}, Extensions.present())
-    folders = [run_directory(config) for config in configs]
+    folders = [config.folder for config in configs]
     assert [tree.state(folder) for folder in folders] == ["finished"] * seeds
 
 
@@ -264,7 +264,7 @@ class Mortal:
 def test_no_kill_leaves_anything_for_good(toy, monkeypatch):
     """Every moment between a file written aside and its name, in a whole run."""
     expected = execute(toy)["metrics"]
-    folder, at, points = run_directory(toy), 0, set()
+    folder, at, points = toy.folder, 0, set()
     while True:
         at, dead = at + 1, 0
         for after in (False, True):
@@ -290,7 +290,7 @@ def test_no_kill_leaves_anything_for_good(toy, monkeypatch):
 
 def test_who_finds_a_run_finished_clears_up_after_a_kill(ppr, toy):
     execute(toy)
-    folder = run_directory(toy)
+    folder = toy.folder
     for name in ("step-000000004-0123456789abcdef.pt", ".step-000000004-00.pt.0123abcd"):
         (folder / tree.CHECKPOINTS).mkdir(exist_ok=True)
         (folder / tree.CHECKPOINTS / name).write_text("")
@@ -311,9 +311,9 @@ def test_a_refused_request_leaves_no_directory(ppr):
     assert ppr("run engine.batch_size=1000").code == 2
     assert not list(root.glob("*"))
     config = compose([*TOY, "engine.batch_size=1000"])
-    (run_directory(config) / tree.CHECKPOINTS).mkdir(parents=True)
+    (config.folder / tree.CHECKPOINTS).mkdir(parents=True)
     assert ppr("run engine.batch_size=1000").code == 2
-    assert (run_directory(config) / tree.CHECKPOINTS).exists()
+    assert (config.folder / tree.CHECKPOINTS).exists()
 
 
 # ------------------------------------------------------------------- what else is read back

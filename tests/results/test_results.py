@@ -12,13 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from results_toy import FINITE, NAMES, VARIANT, a_summary, make_run
 
+from ppr.config.places import results_root, run_path
 from ppr.errors import BadRequest
 from ppr.results import tree
 from ppr.results.export import export
 from ppr.results.files import write_json
 from ppr.results.metrics import metrics, value
 from ppr.results.statistics import Interval, mean_interval, t_quantile
-from ppr.results.tree import Record, records, results_root, run_path, scan, state
+from ppr.results.tree import Record, records, scan, state
 
 
 def test_root(monkeypatch, tmp_path):

@@ -14,11 +14,12 @@ from click.testing import CliRunner
 from results_toy import VARIANT, a_summary, make_run
 
 from ppr.cli.results import command
+from ppr.config.places import run_path
 from ppr.errors import BadRequest
 from ppr.results import tree
 from ppr.results.select import matches, select
 from ppr.results.statistics import mean_interval
-from ppr.results.tree import run_path, scan
+from ppr.results.tree import scan
 
 
 @pytest.fixture

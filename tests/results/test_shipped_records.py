@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from ppr.cli.main import cli
-from ppr.config.places import shipped_records
+from ppr.config.places import run_path, shipped_records
 from ppr.results import tree
-from ppr.results.tree import run_path, scan
+from ppr.results.tree import scan
 
 pytestmark = pytest.mark.shipped_records
 MOST_BYTES_A_PAPER = 10.8e6 / 323  # with their universes; 10 MB were hoped for

@@ -19,7 +19,6 @@ from ppr.errors import BadRequest
 from ppr.launchers.execute import execute
 from ppr.losses.self_supervised.e2mc import spacing_entropy
 from ppr.losses.self_supervised.w_mse import partitions, whiten
-from ppr.results.finished import run_directory
 from tests.killing import KilledAt, assert_same_run, results_of
 
 SMALL = ["model=mlp", "model.hidden=[16]", "engine.epochs=3", "engine.log_every=4",
@@ -230,7 +229,7 @@ def test_a_run_begins_with_the_weights_of_another() -> None:
     for key in trained:
         if key.endswith("weight"):
             torch.testing.assert_close(kept[key], trained[key], rtol=0, atol=1e-9)
-    assert (run_directory(on) / "summary.json").exists()
+    assert (on.folder / "summary.json").exists()
 
 
 def test_another_encoder_is_refused() -> None:

@@ -26,7 +26,6 @@ from ppr.errors import BadRequest, RunFailed
 from ppr.launchers.execute import execute
 from ppr.results.failure import reason
 from ppr.results.files import read_json, read_lines
-from ppr.results.finished import run_directory
 from ppr.results.lock import RunBusy, claim, is_held
 from ppr.trackers import live, wandb_account
 from ppr.trackers.tail import Mark, Rewritten, Tail
@@ -67,7 +66,7 @@ def finished(ppr):
 
 
 def folder_of(*words):
-    return run_directory(compose([*TOY, *words]))
+    return compose([*TOY, *words]).folder
 
 
 def record_of(folder):
@@ -85,7 +84,7 @@ def test_a_sweep_is_recorded_offline_live_through_kills(ppr):
     done = ppr("run -m seed=3 task.kills=1", "tracker.tags=[mine]", *OFFLINE)
     assert (done.code, done.err.count("killed by SIGKILL")) == (0, 1)
     config = compose([*TOY, "seed=3", "task.kills=1"])
-    folder = run_directory(config)
+    folder = config.folder
     found, summary = record_of(folder), read_json(folder / "summary.json")
     assert found.run.run_id == summary["run_id"] == config.run_id
     assert (found.run.project, found.run.run_group) == ("ppr", ppr.newest())
@@ -212,7 +211,7 @@ def test_pprs_own_tags_are_cut_to_what_wandb_takes(ppr):
     assert len(name) == 69
     execute(compose([*words, *OFFLINE]))
     live.finish()
-    folder = run_directory(compose(words))
+    folder = compose(words).folder
     assert list(record_of(folder).run.tags) == [name[:64], "desk"]
 
 
