@@ -22,7 +22,7 @@ COMMANDS = {
     "schema": "Write JSON Schemas of experiments and papers, for editors.",
     "check": "Compose and check every shipped experiment, or those named.",
     "sweep": "What became of a sweep: status, logs, cancel, retry.",
-    "track": "Replay runs to a tracker (W&B) after the fact.",
+    "track": "Replay runs to a tracker (W&B, TensorBoard) after the fact.",
     "evaluate": "Measure a finished run again: other evaluators, data or split.",
     "export": "Write a finished run's network as safetensors with a model card.",
     "results": "List, filter and export the runs of the results tree.",

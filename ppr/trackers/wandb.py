@@ -10,61 +10,36 @@ whatever became of the run, and `wandb sync` needs to know of one folder only.
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import os
 import shutil
-import time
 from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from threading import Event
-from typing import Any
+from typing import Any, ClassVar
 
 from ppr.config.compose import recorded
-from ppr.errors import BadRequest, PprError, RunFailed
+from ppr.errors import BadRequest
 from ppr.fields import Literal
 from ppr.paths import expanded
 from ppr.registry import component
-from ppr.results import tree
-from ppr.results.failure import reason
-from ppr.results.files import check_as, read_object, write_json
-from ppr.results.lock import holder
 from ppr.results.summary import read_summary
-from ppr.trackers.tail import Mark, Rewritten, Tail
+from ppr.trackers.tracker import Tracker, Writer, require, require_writable
 from ppr.trackers.wandb_account import (
     base_url,
     environment_mode,
     has_key,
     named_url,
-    require_writable,
     unreachable,
 )
 from ppr.trackers.wandb_result import log_result
 from ppr.urls import without_userinfo
 
-FOLDER = "wandb"
-"""In the run directory: what has been sent, and W&B's own files."""
-SENT = "sent.json"
-_LOOK_SECONDS = 1.0
 # W&B's own limits: validate_run_tags and validate_project in wandb/sdk/wandb_settings.py, 0.31.
 _LONGEST_TAG, _LONGEST_PROJECT, _NOT_IN_PROJECT = 64, 128, "/\\#?%:"
 
 
-@dataclass(frozen=True)
-class _Sent:
-    """What `sent.json` says of a mode: how far the log has gone to a project, and where that is."""
-
-    project: tuple[str | None, str]
-    where: str
-    complete: bool
-    offset: int
-    sha256: str
-
-
 @component("tracker")
-class Wandb:
+class Wandb(Tracker):
     """
     Args:
         project: where the runs appear; unset: WANDB_PROJECT, else ppr.
@@ -76,6 +51,8 @@ class Wandb:
         folder: for W&B's own files; unset: the run directory.
     """
 
+    folder_name: ClassVar[str] = "wandb"
+
     def __init__(
         self,
         *,
@@ -86,9 +63,10 @@ class Wandb:
         tags: list[str] = [],  # noqa: B006  a field's default is a literal, and is not changed
         folder: str | None = None,
     ) -> None:
-        self.project = project or os.environ.get("WANDB_PROJECT") or "ppr"
+        self.project_name = project or os.environ.get("WANDB_PROJECT") or "ppr"
         self.entity = entity or os.environ.get("WANDB_ENTITY") or None
         self.mode = mode or environment_mode()
+        self.whole = self.mode == "offline"
         self.group, self.tags, self.folder = group, tags, folder
 
     def check(self) -> None:
@@ -98,11 +76,11 @@ class Wandb:
             BadRequest: wandb is not installed, takes no such name, cannot write to `folder`, or is
                 to be online and has no key.
         """
-        if importlib.util.find_spec("wandb") is None:
-            raise BadRequest("tracker=wandb needs wandb: pip install 'ppr[wandb]'")
-        if len(self.project) > _LONGEST_PROJECT or set(self.project) & set(_NOT_IN_PROJECT):
+        require("wandb", "wandb")
+        name = self.project_name
+        if len(name) > _LONGEST_PROJECT or set(name) & set(_NOT_IN_PROJECT):
             raise BadRequest(
-                f"tracker.project={self.project!r}: W&B takes at most {_LONGEST_PROJECT} "
+                f"tracker.project={name!r}: W&B takes at most {_LONGEST_PROJECT} "
                 f"characters and none of {' '.join(_NOT_IN_PROJECT)}"
             )
         for tag in self.tags:
@@ -118,109 +96,27 @@ class Wandb:
                 "or use tracker.mode=offline"
             )
 
-    def replay(self, folder: Path, over: Event) -> str:
-        """Send what W&B lacks of the run in `folder`, and what comes until `over`; says where.
+    @property
+    def service(self) -> str:  # type: ignore[override]
+        return f"W&B ({base_url()})"
 
-        Raises:
-            RunBusy: another process is sending this run.
-            RunFailed: W&B cannot be reached or refuses; the same call goes on later.
-        """
-        while not (folder / tree.CONFIG).exists():  # it is written when the data has been read
-            if over.wait(_LOOK_SECONDS):
-                return ""
-        if self.mode == "online" and (failure := unreachable()):
-            raise RunFailed(failure)
-        with ExitStack() as held:
-            self._claim(folder, held, patient=not over.is_set())
-            while True:
-                try:
-                    return self._send(folder, over)
-                except Rewritten:
-                    self.forget(folder)
-                except PprError:
-                    raise
-                except Exception as error:  # W&B's client raises what its libraries do
-                    raise RunFailed(f"W&B ({base_url()}): {reason(error)}") from error
+    @property
+    def project(self) -> tuple[str | None, ...]:
+        return self.entity, self.project_name
 
-    @staticmethod
-    def _claim(folder: Path, held: ExitStack, patient: bool) -> None:
-        """One sender a run; who follows a resumed run waits for who followed it before."""
-        while True:
-            try:
-                held.enter_context(tree.claim(folder / FOLDER))
-                return
-            except tree.RunBusy:
-                if not patient:
-                    who = holder(folder / FOLDER)
-                    raise tree.RunBusy(f"it is being sent already, by {who}") from None
-                time.sleep(_LOOK_SECONDS)
+    def unreachable(self) -> str:
+        return unreachable() if self.mode == "online" else ""
 
-    def sent(self, folder: Path) -> dict[str, Any]:
-        """What is known to have gone to this project: `offset`, `sha256`, `complete`, `where`."""
-        found = self._all_sent(folder).get(self.mode) or {}
-        return found if found.get("project") == (self.entity, self.project) else {}
+    def remove(self, where: Path) -> None:
+        if where.name.startswith("offline-run-") and any(where.glob("*.wandb")):
+            shutil.rmtree(where)
 
-    def forget(self, folder: Path) -> None:
-        """Send all of it anew the next time, in place of what W&B has."""
-        if self.mode == "online":  # an offline record is written whole in any case
-            write_json(folder / FOLDER / SENT, self._all_sent(folder) | {self.mode: None})
-
-    def _all_sent(self, folder: Path) -> dict[str, Any]:
-        """What the note says, by mode; nothing of one that is damaged: then all is sent anew."""
-        path = folder / FOLDER / SENT
-        try:
-            found = read_object(path) if path.exists() else {}
-            return {mode: vars(check_as(said, _Sent, mode)) for mode, said in found.items() if said}
-        except RunFailed:
-            return {}
-
-    def _note(self, folder: Path, mark: Mark, where: str, complete: bool = False) -> None:
-        note = {"project": [self.entity, self.project], "where": where, "complete": complete}
-        sent = self._all_sent(folder) | {self.mode: note | asdict(mark)}
-        write_json(folder / FOLDER / SENT, sent)
-
-    def _send(self, folder: Path, over: Event) -> str:
-        before = self.sent(folder)
-        if self.mode == "offline" and before:
-            _remove(Path(before["where"]))
-            before = {}
-        mark = Mark(before["offset"], before["sha256"]) if before else Mark()
-        tail = Tail(folder / tree.METRICS, mark)
-        first = tail.read()  # before W&B is asked: it may show that all must be sent anew
-        run = self._open(folder, resume=bool(before))
-        offline = self.mode == "offline"
-        where = str(Path(run.dir).parent) if offline else without_userinfo(str(run.url))
-        self._note(folder, tail.mark, where)
-        complete = ended = False
-        try:
-            step, has = 0, run.starting_step
-            while not ended:
-                ended = over.is_set()  # asked before reading: nothing is written after it is set
-                records = first + tail.read(recheck=ended)
-                first = []
-                for record in records:
-                    if step >= has:
-                        run.log(_numbers(record), step=step)
-                    step += 1
-                if records:
-                    self._note(folder, tail.mark, where)
-                if not ended:
-                    over.wait(_LOOK_SECONDS)
-            if tree.state(folder.resolve()) == "finished":
-                log_result(run, folder, step)
-                complete = True
-        finally:
-            run.finish(exit_code=0 if complete else 1)
-        self._note(folder, tail.mark, where, complete)
-        return where
-
-    def _open(self, folder: Path, resume: bool) -> Any:
+    def open(self, folder: Path, values: Mapping[str, Any], *, resume: bool) -> Writer:
         os.environ.setdefault("WANDB_SILENT", "true")  # the setting alone lets some lines through
         if named := named_url():
             os.environ["WANDB_BASE_URL"] = named  # for W&B's own, without a password
         import wandb
 
-        values = tree.read_config(folder)
         name = "/".join(folder.resolve().parts[-3:])
         identity = _run_id(folder, values)
         own = values["experiment"], values["scale"]
@@ -238,15 +134,15 @@ class Wandb:
         if named:
             settings.base_url = named  # W&B reads the environment once a process
         run = wandb.init(
-            project=self.project,
+            project=self.project_name,
             entity=self.entity,
-            mode=self.mode,
+            mode=self.mode,  # type: ignore[arg-type]  # one of its literals
             id=identity,
             name=name,
             group=self.group or _sweep(folder, values, identity),
             job_type=values["task"]["name"],
             tags=list(dict.fromkeys([*(tag[:_LONGEST_TAG] for tag in own), *self.tags])),
-            config=values,
+            config=dict(values),
             dir=str(root),
             # Unset, W&B puts the new run in the place of one with the same id.
             resume="allow" if resume else None,
@@ -254,13 +150,27 @@ class Wandb:
         )
         run.define_metric("step", hidden=True)
         run.define_metric("*", step_metric="step")
-        return run
+        offline = self.mode == "offline"
+        return _Run(run, str(Path(run.dir).parent) if offline else without_userinfo(str(run.url)))
 
 
-def _remove(record: Path) -> None:
-    """Delete an offline record, and nothing else that a damaged note may name."""
-    if record.name.startswith("offline-run-") and any(record.glob("*.wandb")):
-        shutil.rmtree(record)
+class _Run:
+    """A run of W&B's client."""
+
+    def __init__(self, run: Any, where: str) -> None:
+        self.run, self.where, self.has = run, where, int(run.starting_step)
+
+    def log(self, record: Mapping[str, Any], number: int) -> None:
+        self.run.log(_numbers(record), step=number)
+
+    def flush(self) -> None:
+        """Its own process sends what it has."""
+
+    def result(self, folder: Path, number: int) -> None:
+        log_result(self.run, folder, number)
+
+    def close(self, complete: bool) -> None:
+        self.run.finish(exit_code=0 if complete else 1)
 
 
 def _run_id(folder: Path, values: Mapping[str, Any]) -> str:

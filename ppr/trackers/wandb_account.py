@@ -6,7 +6,6 @@ import configparser
 import netrc
 import os
 import socket
-import tempfile
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -92,19 +91,3 @@ def environment_mode() -> Mode:
             "or tracker.mode=offline"
         )
     return _MODES[named]
-
-
-def require_writable(folder: Path) -> None:
-    """W&B would write elsewhere, to the folder of temporary files, without a word.
-
-    Raises:
-        BadRequest: nothing can be written there.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise BadRequest(
-            f"tracker.folder={folder}: cannot be written ({error.strerror or error})"
-        ) from None

@@ -245,7 +245,7 @@ def test_wandbs_variables_hold_where_no_word_does(monkeypatch, environment, word
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     tracker = registry.make("tracker", compose(["tracker=wandb", *words])["tracker"])
-    assert (tracker.mode, tracker.project, tracker.entity) == expected
+    assert (tracker.mode, *reversed(tracker.project)) == expected
 
 
 def test_wandb_disabled_is_refused_in_a_line(ppr, monkeypatch):
