@@ -14,7 +14,6 @@ from ppr.config.compose import compose
 from ppr.errors import BadRequest
 from ppr.launchers.execute import execute
 from ppr.results.files import read_json, read_lines
-from ppr.results.finished import run_directory
 from ppr.results.lock import RunBusy, claim
 from ppr.trackers import live
 
@@ -51,7 +50,7 @@ def replay(folder: Path, *words: str) -> str:
 def test_a_run_is_followed_live_in_its_own_process(ppr):
     execute(compose([*TOY, "tracker=tensorboard"]))
     live.finish()
-    folder = run_directory(compose(TOY))
+    folder = compose(TOY).folder
     found = shown(folder / "tensorboard")
     summary = read_json(folder / "summary.json")
     assert {k: v for k, v in found.items() if not k.startswith("result/")} == recorded(folder)
@@ -63,7 +62,7 @@ def test_a_run_is_followed_live_in_its_own_process(ppr):
 
 def test_what_is_not_true_any_more_is_replaced(ppr, tmp_path):
     assert ppr("run", *TOY).code == 0
-    folder = run_directory(compose(TOY))
+    folder = compose(TOY).folder
     where = Path(replay(folder))
     log = folder / "metrics.jsonl"
     log.write_text(log.read_text().replace('"lr": 0.05', '"lr": 0.07'))
@@ -80,7 +79,7 @@ def test_track_sends_a_finished_run_once(ppr, capsys):
     capsys.readouterr()
     for said in ("", "there already: "):
         assert track.main(["sweep_toy", "tracker=tensorboard"], standalone_mode=False) == 0
-        folder = run_directory(compose(TOY))
+        folder = compose(TOY).folder
         assert capsys.readouterr().out == f"{folder}: {said}{folder.resolve()}/tensorboard\n"
     with claim(folder / "tensorboard"), pytest.raises(RunBusy, match="by pid"):
         replay(folder)
@@ -98,7 +97,7 @@ def test_a_third_tracker_is_one_file(ppr, tmp_path, monkeypatch):
     registry.add_plugin(file)
     execute(compose([*TOY, "tracker=lines"]))
     live.finish()
-    folder = run_directory(compose(TOY))
+    folder = compose(TOY).folder
     numbers = [line["step"] for line in read_lines(folder / "metrics.jsonl")]
     said = (folder / "lines" / "lines.txt").read_text().split()
     assert said == [*map(str, numbers), "finished"]
