@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 TAKE_CONFIG_DIR = frozenset({
     "check", "compare", "evaluate", "export", "paper", "papers", "plot", "publish", "report",
-    "reproduce", "results", "run", "table", "track", "verify",
+    "reproduce", "results", "run", "schema", "table", "track", "verify",
 })  # fmt: skip
 """Commands that have the option --config-dir."""
 

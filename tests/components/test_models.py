@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from pathlib import Path
 
@@ -100,10 +101,10 @@ def test_channels_last_and_bfloat16_change_rounding_only(name):
     model, images = make(name), torch.randn(8, *shape)
     with torch.no_grad():
         expected = model(images)
-        last = model.to(memory_format=torch.channels_last)
-        torch.testing.assert_close(
-            last(images.contiguous(memory_format=torch.channels_last)), expected
-        )
+        last = copy.deepcopy(model).double().to(memory_format=torch.channels_last)
+        exact = last(images.double().contiguous(memory_format=torch.channels_last))
+        torch.testing.assert_close(exact, model.double()(images.double()))
+        model.float().to(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16):
             half = model(images)
     error = (half.float() - expected).norm() / expected.norm()

@@ -137,7 +137,7 @@ def test_every_loss_has_a_family_and_every_word_is_known() -> None:
             said = dict(registry.describe(kind, name).declared)
             families = {*said.pop("family", ()), *said.pop("losses", ())}
             assert families <= FAMILIES.keys()
-            for field in ("like", "finds", "takes"):  # names of fields and of kinds
+            for field in ("like", "finds", "takes", "keeps"):  # of fields, kinds, and settings
                 said.pop(field, None)
             assert {word for words in said.values() for word in words} <= WORDS.keys()
             if kind == "loss":

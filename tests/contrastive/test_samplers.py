@@ -92,18 +92,17 @@ def test_ordered_keeps_the_batches_of_the_highest_loss():
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_a_killed_run_chooses_the_same_batches(name, monkeypatch, tmp_path):
     """The order of an epoch depends on the weights at its beginning, so checkpoints hold it."""
-    config = compose([*TINY, *SAMPLERS[name]])
     monkeypatch.setenv("PPR_RESULTS", str(tmp_path / "whole"))
+    config = compose([*TINY, *SAMPLERS[name]])
     execute(config)
+    whole = results_of(config)
     monkeypatch.setenv("PPR_RESULTS", str(tmp_path / "killed"))
+    config = compose([*TINY, *SAMPLERS[name]])
     for step in (3, 6):  # both in the middle of an epoch
         with pytest.raises(KeyboardInterrupt):
             execute(config, KilledAt(step))
         seed_everything(random.randrange(10**6))
     execute(config)
-    monkeypatch.setenv("PPR_RESULTS", str(tmp_path / "whole"))
-    whole = results_of(config)
-    monkeypatch.setenv("PPR_RESULTS", str(tmp_path / "killed"))
     assert_same_run(whole, results_of(config))
 
 

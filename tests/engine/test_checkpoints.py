@@ -54,6 +54,7 @@ def test_a_killed_run_ends_with_the_same_bits(case, monkeypatch, tmp_path):
     execute(config)
     whole = results_of(config)
     monkeypatch.setenv("PPR_RESULTS", str(tmp_path / "killed"))
+    config = compose(words(case))
     for step in (8, 16, 20):
         with pytest.raises(KeyboardInterrupt):
             execute(config, KilledAt(step))
@@ -71,6 +72,7 @@ def test_a_run_stopped_after_its_last_step_keeps_its_best_epoch(asked, monkeypat
     whole = results_of(config)
     assert whole[2]["best"]
     monkeypatch.setenv("PPR_RESULTS", str(tmp_path / "stopped"))
+    config = compose(TINY)
     with pytest.raises(Interrupted if asked else KeyboardInterrupt):
         execute(config, StopsAtTheEnd(asked))
     state = load_checkpoint(config.folder / tree.CHECKPOINTS)
@@ -116,6 +118,7 @@ def test_a_signal_saves_and_leaves_and_the_run_goes_on(tmp_path, monkeypatch):
     execute(config)
     whole = results_of(config)
     monkeypatch.setenv("PPR_RESULTS", str(tmp_path / "stopped"))
+    config = compose([*TINY, "engine.checkpoint_seconds=1e9"])
 
     class Stops(Watcher):
         def stepped(self, step, epoch, values, rate):

@@ -204,10 +204,11 @@ def test_samples_of_the_right_network_have_the_datas_law(levels: list[float]) ->
 
 @pytest.mark.parametrize("word", ["loss.teacher_decay=null", "loss.teacher_decay=0.9"])
 def test_a_killed_run_ends_with_the_same_bits(word: str, monkeypatch, tmp_path: Path) -> None:
-    config = compose([*TINY, word])
     monkeypatch.setenv("PPR_RESULTS", str(tmp_path / "whole"))
+    config = compose([*TINY, word])
     whole = execute(config)["metrics"], load_weights(config.folder / "model.pt")
     monkeypatch.setenv("PPR_RESULTS", str(tmp_path / "killed"))
+    config = compose([*TINY, word])
     for step in (4, 9):
         with pytest.raises(KeyboardInterrupt):
             execute(config, KilledAt(step))

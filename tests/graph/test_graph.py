@@ -389,13 +389,14 @@ def test_what_a_graph_task_refuses(words: list[str], match: str, tmp_path: Path)
 def test_a_killed_run_ends_with_the_same_bits(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    config = compose([*SMALL, "task.nodes=50"])
     monkeypatch.setenv("PPR_RESULTS", str(tmp_path / "whole"))
+    config = compose([*SMALL, "task.nodes=50"])
     summary = execute(config)
     assert summary["metrics"]["compactness"]["holds"] == 1
     assert summary["untrained"]["compactness"]["holds"] == 1
     whole = results_of(config)
     monkeypatch.setenv("PPR_RESULTS", str(tmp_path / "killed"))
+    config = compose([*SMALL, "task.nodes=50"])
     for step in (2, 5):
         with pytest.raises(KeyboardInterrupt):
             execute(config, KilledAt(step))

@@ -176,11 +176,12 @@ def test_a_killed_run_with_state_a_sample_ends_with_the_same_bits(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path
 ) -> None:
     own = ["loss.features=16"] if name == "diet_digits" else []
-    config = compose([f"experiment={name}", *SMALL, *own, "engine.checkpoint_seconds=0"])
     monkeypatch.setenv("PPR_RESULTS", str(tmp_path / "whole"))
+    config = compose([f"experiment={name}", *SMALL, *own, "engine.checkpoint_seconds=0"])
     execute(config)
     whole = results_of(config)
     monkeypatch.setenv("PPR_RESULTS", str(tmp_path / "killed"))
+    config = compose([f"experiment={name}", *SMALL, *own, "engine.checkpoint_seconds=0"])
     for step in (4, 8):
         with pytest.raises(KeyboardInterrupt):
             execute(config, KilledAt(step))
