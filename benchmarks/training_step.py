@@ -14,7 +14,8 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import torch
@@ -61,20 +62,22 @@ def dense_supcon(embeddings: Tensor, labels: Tensor, temperature: float) -> Tens
     z = nn.functional.normalize(embeddings.flatten(0, 1), dim=1)
     labels = labels.repeat_interleave(embeddings.shape[1])
     logits = z @ z.T / temperature
-    itself = torch.eye(len(z), dtype=torch.bool)
+    itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
     log_prob = logits - logits.masked_fill(itself, float("-inf")).logsumexp(1, keepdim=True)
     positive = (labels[:, None] == labels[None, :]) & ~itself
     return -((log_prob * positive).sum(1) / positive.sum(1)).mean()
 
 
-def reference(batch: int, size: int, temperature: float) -> Callable[[int], None]:
+def reference(
+    batch: int, size: int, temperature: float, device: str = "cpu", precision: str = "fp32"
+) -> Callable[[int], None]:
     """Trains so many steps the usual way."""
     from ppr import build
 
     images = torch.randint(0, 256, (size, 3, 32, 32), dtype=torch.uint8)
     data = TwoViews(images, torch.randint(0, 10, (size,)))
     encoder = build("model", "resnet", (3, 32, 32), depth=18)
-    model = nn.Sequential(encoder, build("head", "projection", encoder.features, 10))
+    model = nn.Sequential(encoder, build("head", "projection", encoder.features, 10)).to(device)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-4)
 
     def endless() -> object:
@@ -88,8 +91,10 @@ def reference(batch: int, size: int, temperature: float) -> Callable[[int], None
     def train(steps: int) -> None:
         for _ in range(steps):
             one, two, labels = next(stream)
-            embeddings = model(torch.cat([one, two])).unflatten(0, (2, -1)).transpose(0, 1)
-            loss = dense_supcon(embeddings, labels, temperature)
+            views, labels = torch.cat([one, two]).to(device), labels.to(device)
+            with _cast(device, precision):
+                embeddings = model(views).unflatten(0, (2, -1)).transpose(0, 1)
+            loss = dense_supcon(embeddings.float(), labels, temperature)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -97,11 +102,46 @@ def reference(batch: int, size: int, temperature: float) -> Callable[[int], None
     return train
 
 
-def ours(batch: int, size: int, precision: str, folder: Path) -> Callable[[int], None]:
+def _cast(device: str, precision: str) -> AbstractContextManager[object]:
+    kind = torch.device(device).type
+    return torch.autocast(kind, torch.bfloat16, enabled=precision == "bf16")
+
+
+def bare(batch: int, size: int, precision: str, device: str = "cpu") -> Callable[[int], None]:
+    """Trains so many steps in ten lines of PyTorch: images on the device, ppr's views and loss."""
+    from ppr import build
+
+    images = torch.randint(0, 256, (size, 3, 32, 32), dtype=torch.uint8, device=device)
+    labels = torch.randint(0, 10, (size,), device=device)
+    augment = build("augment", "contrastive", (3, 32, 32), MEAN, STD)
+    encoder = build("model", "resnet", (3, 32, 32), depth=18)
+    model = nn.Sequential(encoder, build("head", "projection", encoder.features, 10)).to(device)
+    model = model.to(memory_format=torch.channels_last)
+    loss = build("loss", "supcon", temperature=0.1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-4)
+    random = torch.Generator(device).manual_seed(0)
+
+    def train(steps: int) -> None:
+        for _ in range(steps):
+            rows = torch.randint(size, (batch,), generator=random, device=device)
+            views = torch.cat([augment(images[rows], random) for _ in range(2)])
+            with _cast(device, precision):
+                out = model(views.contiguous(memory_format=torch.channels_last))
+            value = loss(out.float().unflatten(0, (2, -1)).transpose(0, 1), labels[rows])
+            optimizer.zero_grad()
+            value.backward()
+            optimizer.step()
+
+    return train
+
+
+def ours(
+    batch: int, size: int, precision: str, folder: Path, device: str = "cpu"
+) -> Callable[[int], None]:
     """Trains so many steps through ppr's own loop."""
     words = ["experiment=supcon_cifar10", "model=resnet18", f"engine.batch_size={batch}",
              f"engine.precision={precision}", f"data.synthetic={size}", "optimizer.lr=0.05",
-             "engine.device=cpu"]  # fmt: skip
+             f"engine.device={device}"]  # fmt: skip
     bench = open_bench(compose(words), folder, Watcher())
     task = make_task(bench)
     task.to(memory_format=torch.channels_last)
@@ -120,6 +160,28 @@ def ours(batch: int, size: int, precision: str, folder: Path) -> Callable[[int],
     return train
 
 
+def compare(
+    contenders: Mapping[str, Callable[[int], None]], batch: int, steps: int, rounds: int
+) -> dict[str, float]:
+    """Samples a second of each, the median over the rounds; they take turns."""
+    rates: dict[str, list[float]] = {name: [] for name in contenders}
+    for round_ in range(rounds + 1):
+        for name, train in contenders.items():
+            _wait()
+            start = time.perf_counter()
+            train(steps)
+            _wait()
+            if round_:  # the first round warms up
+                rates[name].append(steps * batch / (time.perf_counter() - start))
+    return {name: statistics.median(found) for name, found in rates.items()}
+
+
+def _wait() -> None:
+    """Until the device has done what it was given."""
+    if torch.accelerator.is_available():
+        torch.accelerator.synchronize()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--batch", type=int, default=256)
@@ -130,22 +192,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         contenders = {
             "reference recipe": reference(options.batch, size, 0.1),
+            "bare loop fp32": bare(options.batch, size, "fp32"),
             "ppr fp32": ours(options.batch, size, "fp32", Path(folder)),
             "ppr bf16": ours(options.batch, size, "bf16", Path(folder)),
         }
-        rates: dict[str, list[float]] = {name: [] for name in contenders}
-        for round_ in range(options.rounds + 1):
-            for name, train in contenders.items():
-                start = time.perf_counter()
-                train(options.steps)
-                if round_:  # the first round warms up
-                    rates[name].append(
-                        options.steps * options.batch / (time.perf_counter() - start)
-                    )
-    base = statistics.median(rates["reference recipe"])
+        rates = compare(contenders, options.batch, options.steps, options.rounds)
+    base = rates["reference recipe"]
     print(f"{'':<18} {'samples/s':>10} {'times the reference':>20}")
-    for name, found in rates.items():
-        rate = statistics.median(found)
+    for name, rate in rates.items():
         print(f"{name:<18} {rate:>10.1f} {rate / base:>20.2f}")
 
 
