@@ -149,12 +149,14 @@ def test_a_table_leaves_names_out_and_keeps_dates_as_text(tmp_path: Path) -> Non
 def test_an_archives_parts_are_unpacked(tmp_path: Path) -> None:
     file = tmp_path / "gowalla.zip"
     with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("proc/train.tsv", "user\titem\n0\t1\n")
-        archive.writestr("proc/test.tsv", "user\titem\n")
+        archive.writestr("proc/train.tsv", "user_procid\titem_procid\n0\t1\n2\t0\n")
+        archive.writestr("proc/test.tsv", "user_procid\titem_procid\n1\t1\n")
         archive.writestr("../evil.tsv", "")
     ir_benchmark.unpack("gowalla", tmp_path / "made", {"gowalla.zip": file})
-    made = [str(f.relative_to(tmp_path / "made")) for f in (tmp_path / "made").rglob("*.tsv")]
-    assert sorted(made) == ["gowalla/test.tsv", "gowalla/train.tsv"]
+    made = [str(f.relative_to(tmp_path / "made")) for f in (tmp_path / "made").rglob("*.*")]
+    assert sorted(made) == ["gowalla/test.parquet", "gowalla/train.parquet"]
+    found = pq.read_table(tmp_path / "made" / "gowalla" / "train.parquet")
+    assert found.to_pydict() == {"user": [0, 2], "item": [1, 0]}
 
 
 def test_pickles_make_arrays_and_nothing_else(tmp_path: Path) -> None:

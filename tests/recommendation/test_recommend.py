@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 import torch.nn.functional as F
@@ -100,19 +102,26 @@ def test_ir_benchmark_reads_its_split(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(BadRequest, match="not here, and HF_HUB_OFFLINE"):
         source.load()
-    head = "user_procid\titem_procid\n"
-    (folder / "train.tsv").write_text(head + "0\t1\n2\t3\n1\t0\n")
-    (folder / "test.tsv").write_text(head + "0\t2\n1\t3\n")
+    write(folder / "train.parquet", [0, 2, 1], [1, 3, 0])
+    write(folder / "test.parquet", [0, 1], [2, 3])
     data = source.load()
     assert pairs(data.train) == [(0, 1), (2, 3), (1, 0)]
     assert pairs(data.test) == [(0, 2), (1, 3)]
-    for wrong, words in (
-        ("0\t2\n", "1 interactions, where 2"),
-        ("0\t2\n1\tx\n", "not two numbers"),
+    for users, items, words in (
+        ([0], [2], "1 interactions, not the published ones: 2 interactions of 3 users"),
+        ([0, 1], [2, 4], "2 interactions, not the published ones"),
+        ([0, 1], ["2", "x"], "not a table of users' and items' numbers"),
     ):
-        (folder / "test.tsv").write_text(head + wrong)
+        write(folder / "test.parquet", users, items)
         with pytest.raises(RunFailed, match=words):
             source.load()
+    pq.write_table(pa.table({"user": [0, 1]}), folder / "test.parquet")
+    with pytest.raises(RunFailed, match="not a table of users' and items' numbers"):
+        source.load()
+
+
+def write(file: Path, users: list, items: list) -> None:
+    pq.write_table(pa.table({"user": users, "item": items}), file)
 
 
 # --- negatives --------------------------------------------------------------------------------
@@ -151,6 +160,28 @@ def test_negatives_are_drawn_with_their_chances(noise, tmp_path):
     # five standard deviations of a share of 20,000 draws
     bound = 5 * (chances[users].double() / 20_000).sqrt()
     assert ((found - chances[users]).abs() <= bound).all()
+
+
+@pytest.mark.parametrize("sparse", [0.001, 10**6])
+def test_scores_of_named_items_are_dot_products(sparse, tmp_path, monkeypatch):
+    """Gathered one by one, and out of the scores of all, with their gradients."""
+    monkeypatch.setattr("ppr.tasks.recommend.SPARSE", sparse)
+    loop = open_loop(tmp_path, *DRAWN)
+    batch = next(iter(loop.batches.epoch(0)))
+    named = loop.task.prepare(batch, loop.random)
+    found = loop.task(named)
+    users, items = loop.task.encoder(named[:, :1]), loop.task.encoder.items()
+    expected = torch.stack([
+        torch.stack([users[row] @ items[item] for item in line[1:]])
+        for row, line in enumerate(named.tolist())
+    ])  # fmt: skip
+    torch.testing.assert_close(found, expected)
+    weights = list(loop.task.parameters())
+    for one, other in zip(
+        *(torch.autograd.grad(scores.square().sum(), weights) for scores in (found, expected)),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other)
 
 
 def test_the_loss_over_all_items_is_the_mean_over_draws(tmp_path):
