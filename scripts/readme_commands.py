@@ -1,9 +1,9 @@
-"""Run the commands of a Markdown file, so that what it tells users keeps working.
+"""Run the commands of Markdown files, so that what they tell users keeps working.
 
-    python scripts/readme_commands.py README.md
+    python scripts/readme_commands.py README.md docs/pages/guides/*.md
 
 Every line of a ```bash block that starts with `ppr ` is run in order, its ending comment left
-away, in a folder that is deleted afterwards; a block that follows the comment
+away, in a folder a file that is deleted afterwards; a block that follows the comment
 `<!-- not run: why -->` is left out. Exit code 1 at the first command that fails.
 """
 
@@ -30,9 +30,14 @@ def commands(text: str) -> list[str]:
 
 
 def main() -> int:
-    found = commands(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    if not found:
-        print(f"{sys.argv[1]}: no command to run", file=sys.stderr)
+    return max(map(run, sys.argv[1:]))
+
+
+def run(file: str) -> int:
+    """1 if one of its commands fails, or it has none."""
+    found = commands(Path(file).read_text(encoding="utf-8"))
+    if not found and file == "README.md":
+        print(f"{file}: no command to run", file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory() as folder:
         for line in found:
