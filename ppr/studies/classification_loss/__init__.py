@@ -1,1 +1,1 @@
-"""Studies: classification loss."""
+"""Studies: scaling laws."""
