@@ -5,9 +5,10 @@
 
 `like` is the beginning of another run's digest: of the first run of the same variant, else of the
 same experiment, else of the file. Read, a line is that run with what the line says in place of what
-was there; `"~": [...]` names keys that are not. Of the parts that repeat the summary (the config's
-experiment, scale and seed, the environment's code, the best epoch's metrics where the last epoch
-is the best), those that do so in the other run do it here.
+was there; `"~": [...]` names keys that are not. A list of numbers where that run has a mapping is
+the values of its keys, all of them in its order: `"metrics": [0.93, 0.21]`. Of the parts that
+repeat the summary (the config's experiment, scale and seed, the environment's code, the best
+epoch's metrics where the last epoch is the best), those that do so in the other run do it here.
 So what five seeds share stands there once, and a difference between two commits shows the runs that
 differ. The same runs give the same bytes.
 """
@@ -15,7 +16,7 @@ differ. The same runs give the same bytes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ppr.errors import RunFailed
@@ -106,12 +107,44 @@ def _difference(base: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, An
         before, value = base.get(key), run[key]
         if isinstance(value, dict) and isinstance(before, dict):
             if inner := _difference(before, value):
-                found[key] = inner
+                values = _values(before, value)
+                found[key] = inner if values is None else min(values, inner, key=_length)
         elif key not in base or json.dumps(before) != json.dumps(value):  # 1 is not 1.0 here
             found[key] = value
-    if gone := sorted(key for key in base if key not in run):
+    lists = [key for key in found if isinstance(run[key], list) and isinstance(base.get(key), dict)]
+    if gone := sorted([*(key for key in base if key not in run), *lists]):
         found[_GONE] = gone
     return found
+
+
+def _length(value: Any) -> int:
+    return len(json.dumps(value))
+
+
+def _values(base: Mapping[str, Any], node: Mapping[str, Any]) -> list[Any] | None:
+    """A mapping's numbers in the order of another with the same keys all the way down."""
+    if base.keys() != node.keys():
+        return None
+    found: list[Any] = []
+    for key, before in base.items():
+        value = node[key]
+        if isinstance(before, dict) != isinstance(value, dict):
+            return None
+        if isinstance(before, dict):
+            inner = _values(before, value)
+        else:
+            inner = [value] if isinstance(value, int | float) else None
+        if inner is None:
+            return None
+        found += inner
+    return found
+
+
+def _with_values(base: Mapping[str, Any], values: Iterator[Any]) -> dict[str, Any]:
+    return {
+        key: _with_values(before, values) if isinstance(before, dict) else next(values, None)
+        for key, before in base.items()
+    }
 
 
 def _applied(base: Mapping[str, Any], line: Mapping[str, Any]) -> dict[str, Any]:
@@ -121,6 +154,8 @@ def _applied(base: Mapping[str, Any], line: Mapping[str, Any]) -> dict[str, Any]
         before = found.get(key)
         if isinstance(value, dict) and isinstance(before, dict):
             found[key] = _applied(before, value)
+        elif isinstance(value, list) and isinstance(before, dict):
+            found[key] = _with_values(before, iter(value))
         elif key != _GONE:
             found[key] = value
     return found

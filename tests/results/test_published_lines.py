@@ -24,6 +24,7 @@ def runs(draw: st.DrawFn) -> dict[str, Any]:
     summary = {"experiment": draw(st.sampled_from("ef")), "variant": draw(st.sampled_from("vw"))}
     summary |= {"seed": seed, "metrics": metrics, "best": best, "code": code}
     config = {"seed": draw(st.just(seed) | st.integers(0, 3)), "lr": draw(st.floats(0, 1))}
+    config["data"] = draw(METRICS | st.lists(st.integers(0, 2), max_size=2))
     return {"summary": summary, "config": config, "environment": {"code": code}}
 
 
@@ -40,7 +41,7 @@ def test_a_best_epoch_that_is_the_last_is_said_once() -> None:
     assert json.loads(first) == made[0]
     assert json.loads(second)["summary"] == {
         "seed": 1,
-        "metrics": {"linear": {"top1": 1.5}},
+        "metrics": [1.5],
         "digest": "digest 1",
     }
 

@@ -1,1 +1,1 @@
-"""Studies: scaling laws."""
+"""Studies: classification loss."""
