@@ -6,7 +6,7 @@
 `like` is the beginning of another run's digest: of the first run of the same variant, else of the
 same experiment, else of the file. Read, a line is that run with what the line says in place of what
 was there; `"~": [...]` names keys that are not. A list of numbers where that run has a mapping is
-the values of its keys, all of them in its order: `"metrics": [0.93, 0.21]`. Of the parts that
+the values of its keys, all of them, sorted by key: `"metrics": [0.93, 0.21]`. Of the parts that
 repeat the summary (the config's experiment, scale and seed, the environment's code, the best
 epoch's metrics where the last epoch is the best), those that do so in the other run do it here.
 So what five seeds share stands there once, and a difference between two commits shows the runs that
@@ -126,8 +126,8 @@ def _values(base: Mapping[str, Any], node: Mapping[str, Any]) -> list[Any] | Non
     if base.keys() != node.keys():
         return None
     found: list[Any] = []
-    for key, before in base.items():
-        value = node[key]
+    for key in sorted(base):
+        before, value = base[key], node[key]
         if isinstance(before, dict) != isinstance(value, dict):
             return None
         if isinstance(before, dict):
@@ -143,7 +143,7 @@ def _values(base: Mapping[str, Any], node: Mapping[str, Any]) -> list[Any] | Non
 def _with_values(base: Mapping[str, Any], values: Iterator[Any]) -> dict[str, Any]:
     return {
         key: _with_values(before, values) if isinstance(before, dict) else next(values, None)
-        for key, before in base.items()
+        for key, before in sorted(base.items())
     }
 
 
